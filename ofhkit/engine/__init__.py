@@ -1,0 +1,1 @@
+"""The common runner: curriculum, steps, sampler, hooks, checkpoints."""

@@ -1,0 +1,29 @@
+"""The one exception a user is meant to read, and the sentence that helps against typos."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OfhkitError(Exception):
+    """Something the user can mend. The message is one sentence: what is wrong, in which file or key, and the remedy.
+
+    Command-line tools print it without a traceback and exit with status 2.
+    """
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return a hint naming the nearest valid choice, or all of them where none is near.
+
+    >>> did_you_mean('FSRCN', ['FSRCNN', 'VDSR'])
+    "did you mean 'FSRCNN'?"
+    >>> did_you_mean('zzz', ['FSRCNN', 'VDSR'])
+    'valid: FSRCNN, VDSR'
+    """
+    choices = sorted(choices)
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {by_lower[near[0]]!r}?"
+    return "valid: " + (", ".join(choices) if choices else "(none)")

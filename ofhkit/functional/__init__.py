@@ -1,0 +1,1 @@
+"""Pure functions on tensors: no registry, no state. The ground floor."""

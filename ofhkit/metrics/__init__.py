@@ -1,0 +1,1 @@
+"""MMEngine metrics: thin memories around the functions of :mod:`ofhkit.functional`."""

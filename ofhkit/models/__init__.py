@@ -1,0 +1,1 @@
+"""The parts of the pipeline, one folder a role."""

@@ -1,0 +1,1 @@
+"""Discriminators: ``(hr) -> logits``."""

@@ -1,0 +1,1 @@
+"""The whole pipeline: complete, paste, upsample."""

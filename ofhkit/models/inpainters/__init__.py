@@ -1,0 +1,1 @@
+"""Inpainters: ``(lr, mask) -> lr_filled``."""

@@ -1,0 +1,1 @@
+"""Face parsers: ``(hr) -> logits (N, classes, H, W)``."""

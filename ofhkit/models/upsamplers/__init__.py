@@ -1,0 +1,1 @@
+"""Upsamplers: ``(lr) -> sr``."""

@@ -1,0 +1,106 @@
+"""One registry a role: what a configuration may name, and where it is found.
+
+A component's ``type`` is looked up in its role's registry only; an import path such as ``os.system`` is never
+resolved, because configurations also arrive inside downloaded weight files.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine import registry as mm
+
+from ofhkit.errors import OfhkitError, did_you_mean
+
+__all__ = [
+    "DATASETS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES", "METRICS",
+    "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STEPS", "UPSAMPLERS", "Registry",
+]  # fmt: skip
+
+
+class Registry(mm.Registry):
+    """MMEngine's registry with errors that name the role, the nearest valid name and the offending key.
+
+    Raises:
+        OfhkitError: unknown component ("unknown upsampler 'FSRCN'; did you mean 'FSRCNN'?"), unknown or missing
+            argument, or a configuration without ``type``.
+    """
+
+    def __init__(self, name: str, *, parent: mm.Registry | None = None, locations: tuple[str, ...] = ()):
+        super().__init__(name, build_func=_build, parent=parent, scope="ofhkit", locations=list(locations))
+
+    def get(self, key: str) -> type:
+        """Return the component registered as ``key`` here or in MMEngine's registry above; an error otherwise."""
+        self.import_from_location()
+        registry: mm.Registry | None = self
+        name = key.removeprefix("ofhkit.")
+        while registry is not None:
+            if name in registry.module_dict:
+                return registry.module_dict[name]
+            registry = registry.parent
+        raise OfhkitError(f"unknown {self.name} {key!r}; {did_you_mean(key, self.names())}")
+
+    def __contains__(self, key: object) -> bool:
+        self.import_from_location()
+        return key in self.module_dict or (self.parent is not None and key in self.parent.module_dict)
+
+    def names(self) -> list[str]:
+        """Names of this role's components, sorted (those of MMEngine's parent registry are not listed)."""
+        self.import_from_location()
+        return sorted(self.module_dict)
+
+
+def _build(cfg: Any, *, registry: Registry, default_args: Mapping | None = None, **defaults: Any) -> Any:
+    """Call the component named by ``cfg['type']`` with the other keys; an object that is already built passes."""
+    if not isinstance(cfg, Mapping):
+        return cfg
+    arguments = {**(default_args or {}), **defaults, **cfg}
+    if "type" not in arguments:
+        raise OfhkitError(f"{registry.name}: the configuration {dict(cfg)} has no 'type'; valid: {registry.names()}")
+    kind = arguments.pop("type")
+    component = registry.get(kind) if isinstance(kind, str) else kind
+    check_arguments(component, arguments, f"{registry.name} {getattr(component, '__name__', component)!r}")
+    return component(**arguments)
+
+
+def check_arguments(component: Any, arguments: Mapping[str, Any], label: str) -> None:
+    """Refuse keywords that ``component`` does not take and demand those it needs.
+
+    Raises:
+        OfhkitError: names the argument and the nearest valid one.
+    """
+    parameters = inspect.signature(component).parameters
+    named = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in arguments:
+            if name not in named:
+                raise OfhkitError(f"{label} takes no argument {name!r}; {did_you_mean(name, named)}")
+    missing = [n for n, p in named.items() if p.default is p.empty and n not in arguments]
+    if missing:
+        raise OfhkitError(f"{label} needs the argument {missing[0]!r}")
+
+
+INPAINTERS = Registry("inpainter", locations=("ofhkit.models.inpainters",))
+UPSAMPLERS = Registry("upsampler", locations=("ofhkit.models.upsamplers",))
+DISCRIMINATORS = Registry("discriminator", locations=("ofhkit.models.discriminators",))
+LANDMARK_PRIORS = Registry("landmark_prior", locations=("ofhkit.models.landmark_priors",))
+PARSERS = Registry("parser", locations=("ofhkit.models.parsers",))
+LOSSES = Registry("loss", locations=("ofhkit.models.losses",))
+OCCLUDERS = Registry("occluder", locations=("ofhkit.models.degradation",))
+STEPS = Registry("step", locations=("ofhkit.engine.steps",))
+REPORTS = Registry("report", locations=("ofhkit.reports",))
+
+HALLUCINATORS = Registry("hallucinator", parent=mm.MODELS, locations=("ofhkit.models.hallucinators",))
+DATASETS = Registry("dataset", parent=mm.DATASETS, locations=("ofhkit.datasets",))
+METRICS = Registry("metric", parent=mm.METRICS, locations=("ofhkit.metrics",))
+HOOKS = Registry("hook", parent=mm.HOOKS, locations=("ofhkit.engine.hooks",))
+
+ROLES: dict[str, Registry] = {
+    r.name: r
+    for r in (
+        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, STEPS, REPORTS,
+        HALLUCINATORS, DATASETS, METRICS, HOOKS,
+    )
+}  # fmt: skip

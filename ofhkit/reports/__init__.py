@@ -1,0 +1,1 @@
+"""What a table, a grid and a report are made of."""

@@ -1,1 +1,5 @@
 """Landmark networks: ``(hr) -> landmarks (N, 68, 2)`` in HR pixels."""
+
+from ofhkit.models.landmark_priors.fan_zhou import FanZhou
+
+__all__ = ["FanZhou"]

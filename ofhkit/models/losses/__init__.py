@@ -1,1 +1,8 @@
 """Loss terms: one formula a file; the names of their arguments say what they need."""
+
+from ofhkit.models.losses.adversarial import AdversarialLoss
+from ofhkit.models.losses.base import LossTerm
+from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss
+from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
+
+__all__ = ["AdversarialLoss", "CompletionLoss", "LandmarkLoss", "LossTerm", "PixelLoss", "SemanticStructureLoss"]

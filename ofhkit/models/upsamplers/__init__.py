@@ -1,1 +1,5 @@
 """Upsamplers: ``(lr) -> sr``."""
+
+from ofhkit.models.upsamplers.residual import ResidualUpsampler
+
+__all__ = ["ResidualUpsampler"]

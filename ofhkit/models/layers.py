@@ -1,0 +1,32 @@
+"""The paper's blocks. Convolutions directly before a batch normalisation carry no bias: it would cancel."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvBNReLU(nn.Sequential):
+    """Conv - BatchNorm - ReLU, "same" padding for stride 1 and exact halving for stride 2 with even kernels."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1):
+        padding = (kernel_size - 1) // 2
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UpsampledBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d of the x2 map."""
+
+
+class UpsampleConv2d(nn.Conv2d):
+    """Nearest x2, then a "same" convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True):
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))

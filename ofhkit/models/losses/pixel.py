@@ -1,0 +1,36 @@
+"""Squared differences: of faces (R2), of tiny faces (R1), of landmarks; every L2 is a mean over elements.
+
+Reference: arXiv 1811.04645, Equations 1 and 2 (Eq. 6 prints R1 where its text lists R2; R2 is meant).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ofhkit.models.losses.base import LossTerm
+from ofhkit.registry import LOSSES
+
+
+@LOSSES.register_module()
+class PixelLoss(LossTerm):
+    """R2, Eq. 2: mean squared error of the hallucinated face, in [0, 1] units."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return F.mse_loss(sr, hr)
+
+
+@LOSSES.register_module()
+class CompletionLoss(LossTerm):
+    """R1, Eq. 1: mean squared error of the inpainter's raw output over the whole tiny face."""
+
+    def forward(self, lr_filled: Tensor, lr_gt: Tensor) -> Tensor:
+        return F.mse_loss(lr_filled, lr_gt)
+
+
+@LOSSES.register_module()
+class LandmarkLoss(LossTerm):
+    """Mean squared error of landmark coordinates in units of the image side (Fan and Zhou's Euclidean loss)."""
+
+    def forward(self, predicted_landmarks: Tensor, landmarks: Tensor, hr: Tensor) -> Tensor:
+        return F.mse_loss(predicted_landmarks / hr.shape[-1], landmarks / hr.shape[-1])

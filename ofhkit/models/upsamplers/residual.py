@@ -1,0 +1,86 @@
+"""OFHNet's upsampling network (UN): three residual blocks, each followed by nearest x2, BatchNorm and ReLU.
+
+Reference: L. Yang, B. Shao, T. Sun, S. Ding, X. Zhang, "Hallucinating very low-resolution and obscured face
+images", arXiv 1811.04645, 2018, Section 3.2 and Figure 3.
+
+Differs from the paper, which leaves these open: 3x3 convolutions throughout, widths 256, 128, 64 (the paper writes C
+and prints no number), a 1x1 projection on the skip where the width changes, and a head of 64, 32, 3 channels. The
+text's order "nearest x2, BN, ReLU" is kept as a function but not as an order of work: normalisation and ReLU act
+on every pixel alike and commute with nearest x2, so they run on the small map, and the x2 is made by the
+convolution that reads it (:mod:`ofhkit.ops`). Outputs, gradients and running statistics are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofhkit.models.layers import UpsampleConv2d, UpsampledBatchNorm2d
+from ofhkit.registry import UPSAMPLERS
+
+
+class ResidualBlock(nn.Module):
+    """Conv-BN-ReLU-Conv-BN-ReLU-Conv plus a skip, then (nearest x2,) BatchNorm, ReLU.
+
+    The closing x2 is left to the next layer; ``upsample_input`` says that this block makes that of the one before.
+    """
+
+    def __init__(self, in_channels: int, channels: int, upsample_input: bool):
+        super().__init__()
+        if upsample_input:
+            self.conv1: nn.Conv2d = UpsampleConv2d(in_channels, channels, 3, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.skip = nn.Identity() if in_channels == channels else nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn3 = UpsampledBatchNorm2d(channels)
+        self.upsample_input = upsample_input
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.skip(x)
+        if self.upsample_input:
+            skip = F.interpolate(skip, scale_factor=2, mode="nearest")
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.conv3(y) + skip
+        return F.relu(self.bn3(y))
+
+
+@UPSAMPLERS.register_module()
+class ResidualUpsampler(nn.Module):
+    """Hallucinate a face eight times larger.
+
+    Args:
+        channels: width of each block; each doubles the side, so ``scale`` is 2 to their number.
+        head_channels: widths of the head's hidden convolutions.
+
+    Shape:
+        - input: (N, 3, H, W) RGB in [0, 1]
+        - output: (N, 3, scale*H, scale*W) in (0, 1)
+
+    >>> ResidualUpsampler(channels=(8, 8, 8), head_channels=(8, 4))(torch.rand(1, 3, 16, 16)).shape
+    torch.Size([1, 3, 128, 128])
+    """
+
+    def __init__(self, channels: Sequence[int] = (256, 128, 64), head_channels: Sequence[int] = (64, 32)):
+        super().__init__()
+        widths = (3, *channels)
+        self.scale = 2 ** len(channels)
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(widths[i], widths[i + 1], upsample_input=i > 0) for i in range(len(channels)))
+        )
+        self.head1 = UpsampleConv2d(widths[-1], head_channels[0], 3)
+        self.head2 = nn.Conv2d(head_channels[0], head_channels[1], 3, padding=1)
+        self.head3 = nn.Conv2d(head_channels[1], 3, 3, padding=1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = self.blocks(lr)  # (N, 64, 64, 64) for 16x16
+        x = F.relu(self.head1(x))  # (N, 64, 128, 128)
+        x = F.relu(self.head2(x))
+        return torch.sigmoid(self.head3(x))

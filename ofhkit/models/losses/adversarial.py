@@ -6,7 +6,6 @@ cross-entropy on logits: the same values without log(0). (Eq. 4 writes U(l) wher
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 

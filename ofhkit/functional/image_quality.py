@@ -1,0 +1,135 @@
+"""PSNR and SSIM of a batch, one number an image.
+
+SSIM: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, *Image quality assessment: from error visibility to
+structural similarity*, IEEE TIP 2004: Gaussian window 11x11, sigma 1.5, K1 .01, K2 .03, population statistics, valid
+positions only, mean over positions and channels. The window is separable, so blurring an image Z is T Z T' with a
+banded matrix T: two matrix products, many times faster than a convolution, and equal to it up to rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError
+from ofhkit.functional.precision import constant, measuring_dtype, no_autocast
+
+__all__ = ["SSIM_WINDOW", "enlarge_mask", "psnr", "ssim"]
+
+SSIM_WINDOW = 11
+_SIGMA, _K1, _K2 = 1.5, 0.01, 0.03
+_BORDER = SSIM_WINDOW // 2
+
+
+def psnr(sr: Tensor, hr: Tensor, data_range: float, mask: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio in dB over all pixels and channels, or over those where ``mask`` is 1.
+
+    Identical images give infinity; an image whose mask is empty gives NaN.
+
+    Shape:
+        sr, hr (N, C, H, W), values spanning ``data_range``. mask (N, 1, h, w) in {0, 1} with H, W multiples of h, w
+        (enlarged by repetition). Output (N,).
+
+    Raises:
+        OfhkitError: shapes that do not belong together.
+
+    >>> psnr(torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.1), data_range=1.0)
+    tensor([20.])
+    """
+    _check(sr, hr)
+    dtype = measuring_dtype(sr, hr)
+    squares = (sr.to(dtype) - hr.to(dtype)).square().mean(1)
+    mse = squares.mean((1, 2)) if mask is None else _region_mean(squares, enlarge_mask(mask, hr)[:, 0])
+    return 10 * torch.log10(data_range**2 / mse)
+
+
+def ssim(sr: Tensor, hr: Tensor, data_range: float, mask: Tensor | None = None, chunk: int = 16) -> Tensor:
+    """Structural similarity, or its mean over the valid positions whose centre lies where ``mask`` is 1.
+
+    An image with no such position gives NaN. ``chunk`` images are worked on at a time, so that they stay in the cache.
+
+    Shape:
+        sr, hr (N, C, H, W), H, W >= 11, values in [0, data_range]. mask as in :func:`psnr`. Output (N,).
+
+    Raises:
+        OfhkitError: images smaller than the window, or shapes that do not belong together.
+
+    >>> ssim(torch.eye(16).expand(1, 3, 16, 16), torch.eye(16).expand(1, 3, 16, 16), data_range=1.0)
+    tensor([1.])
+    """
+    _check(sr, hr)
+    if min(hr.shape[-2:]) < SSIM_WINDOW:
+        raise OfhkitError(
+            f"SSIM needs images of at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels (its window), "
+            f"got {hr.shape[-2]}x{hr.shape[-1]}; leave SSIM out or score larger images"
+        )
+    region = None if mask is None else enlarge_mask(mask, hr)[:, 0, _BORDER:-_BORDER, _BORDER:-_BORDER]
+    dtype = measuring_dtype(sr, hr)
+    scores = [hr.new_empty(0, dtype=dtype)]
+    with no_autocast(hr.device):
+        for start in range(0, len(hr), chunk):
+            part = slice(start, start + chunk)
+            similarity = _ssim_map(sr[part].to(dtype), hr[part].to(dtype), data_range).mean(1)
+            scores.append(similarity.mean((1, 2)) if region is None else _region_mean(similarity, region[part]))
+    return torch.cat(scores)
+
+
+def _ssim_map(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
+    """SSIM at every valid position. Moments are taken about mid-grey: in float32 that saves a decimal."""
+    middle = data_range / 2
+    x, y = sr - middle, hr - middle
+    mean_x, mean_y, squares, product = _blur(torch.stack((x, y, x * x + y * y, x * y)))
+    variances = squares - mean_x.square() - mean_y.square()
+    covariance = product - mean_x * mean_y
+    mean_x, mean_y = mean_x + middle, mean_y + middle
+    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    return luminance * (2 * covariance + c2) / (variances + c2)
+
+
+def _blur(z: Tensor) -> Tensor:
+    rows, columns = (
+        constant(("gauss", n), lambda n=n: _gaussian_band(n), z.dtype, z.device) for n in z.shape[-2:]
+    )  # (H-10, H), (W-10, W)
+    return rows @ (z @ columns.mT)
+
+
+def _gaussian_band(size: int) -> np.ndarray:
+    """Matrix (size-10, size) whose rows hold the Gaussian window, each one pixel further right."""
+    window = np.exp(-((np.arange(SSIM_WINDOW) - _BORDER) ** 2) / (2 * _SIGMA**2))
+    window /= window.sum()
+    band = np.zeros((size - SSIM_WINDOW + 1, size))
+    for row in range(len(band)):
+        band[row, row : row + SSIM_WINDOW] = window
+    return band
+
+
+def enlarge_mask(mask: Tensor, like: Tensor) -> Tensor:
+    """Repeat the pixels of a low-resolution mask until it is as large as the images ``like``.
+
+    Shape:
+        mask (N, 1, h, w). like (N, C, H, W), H and W multiples of h and w. Output (N, 1, H, W).
+
+    Raises:
+        OfhkitError: sizes that are no multiples, or another number of images.
+
+    >>> enlarge_mask(torch.ones(1, 1, 16, 16), torch.ones(1, 3, 128, 128)).shape
+    torch.Size([1, 1, 128, 128])
+    """
+    size = like.shape[-2:]
+    fits = mask.ndim == 4 and mask.shape[1] == 1 and len(mask) == len(like)
+    if not fits or any(big % small for big, small in zip(size, mask.shape[-2:])):
+        raise OfhkitError(f"a mask of shape {tuple(mask.shape)} does not belong to images of shape {tuple(like.shape)}")
+    return F.interpolate(mask.float(), size=size, mode="nearest")
+
+
+def _region_mean(values: Tensor, region: Tensor) -> Tensor:
+    region = region.to(values.dtype)
+    return (values * region).sum((1, 2)) / region.sum((1, 2))
+
+
+def _check(sr: Tensor, hr: Tensor) -> None:
+    if sr.shape != hr.shape or hr.ndim != 4:
+        raise OfhkitError(f"sr and hr must be equal batches (N, C, H, W), got {tuple(sr.shape)} and {tuple(hr.shape)}")

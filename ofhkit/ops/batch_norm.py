@@ -1,0 +1,109 @@
+"""Batch normalisation of a nearest-upsampled map, applied before it is upsampled.
+
+Nearest x2 repeats every value four times: the batch mean, the biased variance and therefore the normalised values and
+all gradients are those of the small map, bit for bit after upsampling. Only the *unbiased* variance that goes into the
+running statistics knows the number of values: n/(n-1) becomes 4n/(4n-1).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ofhkit.ops.upsample_conv import check_implementation, upsample_nearest
+
+_COPIES = 4  # of each value in a map upsampled twofold
+
+
+def upsampled_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    implementation: str = "auto",
+) -> Tensor:
+    """Return the small map whose nearest x2 is ``F.batch_norm(upsample(x), ...)``; update the same running statistics.
+
+    Arguments are those of :func:`torch.nn.functional.batch_norm`. ``implementation='plain'`` really normalises the
+    upsampled map and picks every second pixel; the other two never build it.
+
+    Shape:
+        ``x`` (N, C, H, W), statistics, ``weight`` and ``bias`` (C,) -> (N, C, H, W), any range.
+
+    Raises:
+        OfhkitError: The implementation is unknown.
+
+    >>> x = torch.rand(2, 3, 4, 4)
+    >>> plain = F.batch_norm(upsample_nearest(x), None, None, training=True)
+    >>> torch.allclose(upsample_nearest(upsampled_batch_norm(x, None, None, training=True)), plain, atol=1e-5)
+    True
+    """
+    check_implementation(implementation)
+    count = x.numel() // max(x.shape[1], 1)
+    if implementation == "plain" or (
+        training and count == 1
+    ):  # one value a channel: only its four copies have a variance
+        y = F.batch_norm(upsample_nearest(x), running_mean, running_var, weight, bias, training, momentum, eps)
+        return y[..., ::2, ::2]
+    if not training or running_var is None:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    update = torch.zeros_like(running_var)  # receives momentum * unbiased variance; autograd keeps it, so it is private
+    y = F.batch_norm(x, running_mean, update, weight, bias, True, momentum, eps)
+    with torch.no_grad():
+        unbiased = _COPIES * (count - 1) / (_COPIES * count - 1)
+        running_var.copy_(running_var * (1 - momentum) + update * unbiased)
+    return y
+
+
+class UpsampledBatchNorm2d(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` of the nearest-x2 map, to be applied *before* the upsampling; same keys, same statistics.
+
+    ``upsample(UpsampledBatchNorm2d(C)(x))`` equals ``nn.BatchNorm2d(C)(upsample(x))`` in outputs, gradients and running
+    statistics, in training and in evaluation. A ReLU commutes with the upsampling too, so a block may hand on the small
+    map and leave the upsampling to the next layer (:class:`ofhkit.ops.UpsampleConv2d`).
+
+    Shape:
+        (N, num_features, H, W) -> (N, num_features, H, W), any range.
+
+    >>> UpsampledBatchNorm2d(4)(torch.rand(2, 4, 8, 8)).shape
+    torch.Size([2, 4, 8, 8])
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        implementation: str = "auto",
+    ) -> None:
+        check_implementation(implementation)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        self.implementation = implementation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise with the statistics of the upsampled map."""
+        self._check_input_dim(x)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:  # cumulative average
+                momentum = 1.0 / float(self.num_batches_tracked)
+        tracked = not self.training or self.track_running_stats
+        return upsampled_batch_norm(
+            x,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            momentum,
+            self.eps,
+            self.implementation,
+        )

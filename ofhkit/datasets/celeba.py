@@ -1,0 +1,277 @@
+"""CelebA, prepared: aligned 128x128 crops in a pack, from the files as they are downloaded.
+
+Reference: Z. Liu, P. Luo, X. Wang, X. Tang, "Deep learning face attributes in the wild", ICCV 2015 (the data set);
+OFHNet, section 4.1 (28,000 faces for training and 2,000 for testing, aligned by five points, 128x128).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ofhkit.datasets.celeba_crops import NO_LANDMARKS, Chunk, Cropper, Job, crop_all
+from ofhkit.datasets.celeba_files import WHAT_GOES_WHERE, CelebA, find_celeba
+from ofhkit.datasets.pack_writer import PackWriter
+from ofhkit.datasets.packed import SPLITS, is_pack, read_pack_info
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
+from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE
+from ofhkit.functional.landmarks import five_points
+from ofhkit.progress import Progress
+
+PAPER_TRAIN, PAPER_TEST = 28_000, 2_000
+CHUNK = 128
+MAX_WORKERS = 8
+NOT_LISTED, DISAGREE = "not in the partition list", "68 and 5 points disagree"
+MAX_DISAGREEMENT = 0.15
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    *,
+    split: str = "official",
+    limit: int | None = None,
+    template: str | Path | None = None,
+    name: str | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    max_outside: float = 0.25,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Turn a CelebA folder into a pack; go on where an earlier call was stopped; do nothing if the pack is there.
+
+    Args:
+        root: folder with the pictures and lists, see :func:`~ofhkit.datasets.celeba_files.find_celeba`.
+        out: folder of the pack.
+        split: ``'official'`` (CelebA's partition list) or ``'paper'`` (seeded random 28,000 for training and 2,000 for
+            testing, or the same proportion of fewer).
+        limit: look at so many faces only, spread over the splits in proportion.
+        template: JSON file with the five points, see :func:`load_template`; default: the package's own.
+        name: of the data set; default: the name of ``root``.
+        workers: processes; default: one a core, 8 at the most; 0: none.
+        seed: of the paper's split.
+        max_outside: share of a crop that may lie outside its picture.
+        say: receives what there is to say, line by line.
+
+    Raises:
+        OfhkitError: files are absent or wrong, the disk is too small, a split would be empty, or ``out`` holds another
+            pack.
+    """
+    root, out = Path(root).expanduser(), Path(out).expanduser()
+    if split not in ("official", "paper"):
+        raise OfhkitError(f"unknown split {split!r}; {did_you_mean(split, ('official', 'paper'))}")
+    if limit is not None and limit < 1:
+        raise OfhkitError(f"limit must be 1 or more, got {limit}")
+    points = load_template(template)
+    celeba = find_celeba(root)
+    order = choose(celeba, split, limit, seed)
+    most = len(order) if split == "official" else min(len(order), PAPER_TRAIN + PAPER_TEST)
+    settings = {
+        "split": split,
+        "limit": limit,
+        "seed": seed if split == "paper" else None,
+        "max_outside": max_outside,
+        "source": fingerprint(celeba, order),
+    }
+    header = {"name": name or root.resolve().name, "template": points.tolist(), "settings": settings}
+    with file_lock(out / ".lock", waiting=lambda: say(f"another process prepares {out}; waiting for it")):
+        if is_pack(out):
+            info = read_pack_info(out)
+            if differing := [key for key in header if info[key] != header[key]]:
+                raise OfhkitError(
+                    f"{out} holds a pack of other {' and '.join(differing)}; delete it or choose another folder"
+                )
+            say(f"{out} is prepared already: {info['num_faces']:,} faces")
+            return out
+        writer = PackWriter(out, landmark_source="landmarks_68.npz", **header)
+        size = most * (3 * CROP_SIZE**2 + 700)
+        free = check_disk_space(out, size - writer.num_faces * 3 * CROP_SIZE**2, f"the pack of {most:,} faces")
+        say(f"{most:,} faces from {celeba.images.path}: a pack of {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)")
+        if writer.consumed:
+            say(f"going on after {writer.consumed:,} faces")
+        cropper = Cropper(celeba.images, points, max_outside)
+        workers = min(os.cpu_count() or 1, MAX_WORKERS) if workers is None else workers
+        try:
+            _fill(writer, celeba, order, most, cropper, workers)
+            info = _finish(writer, split)
+        finally:
+            writer.close()
+    say(summary(info, out))
+    return out
+
+
+def find_or_prepare(data_root: str | Path, *, say: Callable[[str], None] = print) -> Path:
+    """Return the pack behind a data root: the root itself, or a raw CelebA folder's, which is prepared once.
+
+    The pack is made beside the raw folder as ``<folder>_pack``, or in the user's cache where that is read-only.
+
+    Raises:
+        OfhkitError: neither is there; says which files go where.
+    """
+    root = Path(data_root).expanduser()
+    beside = root.absolute().parent / f"{root.resolve().stem}_pack"
+    if is_pack(root):
+        return root
+    if not root.exists():
+        if is_pack(beside):
+            return beside
+        raise OfhkitError(f"no data in {root}: make that folder and {WHAT_GOES_WHERE}, or name a prepared pack")
+    if is_pack(beside) or is_writable(beside.parent):
+        return prepare(root, beside, say=say)
+    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    return prepare(root, cache_dir() / "packs" / f"{root.resolve().stem}-{key}", say=say)
+
+
+def load_template(path: str | Path | None) -> np.ndarray:
+    """Read five points (left eye, right eye, nose, left and right mouth corner; pixels of a 128x128 crop) from JSON.
+
+    Args:
+        path: file whose ``points`` are the five pairs; None for the package's own template.
+
+    Raises:
+        OfhkitError: the file cannot be read or does not hold five points.
+    """
+    if path is None:
+        return np.array(DEFAULT_TEMPLATE)
+    try:
+        points = np.array(json.loads(Path(path).read_text())["points"], np.float64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OfhkitError(
+            f"the template {path} cannot be read ({error!r}); expected JSON with 'points': five [x, y]"
+        ) from None
+    if points.shape != (5, 2) or not np.isfinite(points).all() or np.ptp(points, 0).min() < 1:
+        raise OfhkitError(f"the template {path} does not hold five different points [x, y]")
+    return points
+
+
+def choose(celeba: CelebA, split: str, limit: int | None, seed: int) -> np.ndarray:
+    """Rows of ``celeba`` to look at, in the order in which they enter the pack.
+
+    The official order is the list's own; a limit takes the first of every split, in proportion. The paper's split is
+    random: a seeded permutation, whose first faces become the test set.
+
+    Raises:
+        OfhkitError: there is no partition list, or it leaves training or test without a face.
+    """
+    total = len(celeba.names)
+    if split == "paper":
+        return np.random.default_rng(seed).permutation(total)[:limit]
+    if celeba.split is None:
+        raise OfhkitError(
+            f"no list_eval_partition.txt or .csv beside {celeba.images.path}; put it there or use --split paper"
+        )
+    for value, label in ((0, "train"), (2, "test")):
+        if not (celeba.split == value).any():
+            raise OfhkitError(
+                f"the partition list gives no picture of {celeba.images.path} to the {label} split ({value}); "
+                "use CelebA's own list or --split paper"
+            )
+    share = np.zeros(total)
+    for value in np.unique(celeba.split):
+        rows = np.flatnonzero(celeba.split == value)
+        share[rows] = np.arange(len(rows)) / len(rows)
+    return np.sort(np.argsort(share, kind="stable")[:limit])
+
+
+def fingerprint(celeba: CelebA, order: np.ndarray) -> str:
+    """Digest of what is to be prepared: names, points and splits in order (the pictures themselves are not read)."""
+    digest = hashlib.sha256("\n".join(celeba.names[i] for i in order).encode())
+    for array in (celeba.points5, celeba.points68, celeba.split):
+        digest.update(b"-" if array is None else array[order].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def summary(info: dict, out: Path) -> str:
+    """What a finished preparation reports."""
+    refused = info["refused"]
+    counts = ", ".join(f"{info['splits'][s]:,} {s}" for s in SPLITS)
+    lines = [f"{out}: {info['num_faces']:,} faces ({counts}), 68 points from {info['landmark_source']}"]
+    if refused:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.items())
+        lines.append(f"refused {sum(refused.values()):,}: {reasons}; names in {out / 'refused.txt'}")
+    return "\n".join(lines)
+
+
+def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, cropper: Cropper, workers: int) -> None:
+    """Append everything that is not in the pack yet, chunk by chunk, in order."""
+    official = writer.header["settings"]["split"] == "official"
+    starts = range(writer.consumed, len(order), CHUNK)
+
+    def jobs() -> Iterator[Job]:
+        for start in starts:
+            rows = order[start : start + CHUNK]
+            listed = celeba.split[rows] >= 0 if official else np.ones(len(rows), bool)
+            points68 = np.full((len(rows), 68, 2), np.nan) if celeba.points68 is None else celeba.points68[rows]
+            refused = {int(i): NOT_LISTED for i in np.flatnonzero(~listed)}
+            yield Job([celeba.names[i] for i in rows], celeba.points5[rows], points68, refused)
+
+    progress = Progress(len(order), "faces", done=writer.consumed)
+    chunks = crop_all(cropper, jobs(), workers)
+    try:
+        for start, chunk in zip(starts, chunks) if writer.num_faces < most else ():
+            rows = order[start : start + CHUNK]
+            _append(writer, celeba, rows, chunk, official, most)
+            progress.update(len(rows))
+            if writer.num_faces >= most:
+                break
+    finally:
+        chunks.close()
+        progress.close()
+
+
+def _append(writer: PackWriter, celeba: CelebA, rows: np.ndarray, chunk: Chunk, official: bool, most: int) -> None:
+    """Check the 68 points of a chunk's crops and write what passes."""
+    landmarks = chunk.points68
+    refused = dict(chunk.refused)
+    gap = disagreement(chunk.points5, landmarks)
+    passed = []
+    for k, i in enumerate(chunk.accepted):
+        if not np.isfinite(gap[k]):
+            refused[i] = NO_LANDMARKS
+        elif gap[k] > MAX_DISAGREEMENT:
+            refused[i] = DISAGREE
+        else:
+            passed.append(k)
+    passed = passed[: most - writer.num_faces]
+    accepted = [rows[chunk.accepted[k]] for k in passed]
+    writer.append(
+        [celeba.names[i] for i in accepted],
+        chunk.faces[passed],
+        chunk.points5[passed],
+        landmarks[passed],
+        [celeba.split[i] if official else 0 for i in accepted],
+        refused=[(celeba.names[rows[i]], reason) for i, reason in sorted(refused.items())],
+    )
+
+
+def disagreement(points5: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Mean distance of five given points from those that 68 points imply, in eye distances.
+
+    Shape:
+        points5 (N, 5, 2), landmarks (N, 68, 2) -> (N,)
+    """
+    eyes = np.linalg.norm(points5[:, 1] - points5[:, 0], axis=-1)
+    return np.linalg.norm(five_points(landmarks) - points5, axis=-1).mean(-1) / eyes
+
+
+def _finish(writer: PackWriter, split: str) -> dict:
+    """Settle the split and complete the pack."""
+    total = writer.num_faces
+    values = np.array(writer.split)
+    if split == "paper":
+        tests = round(total * PAPER_TEST / (PAPER_TRAIN + PAPER_TEST))
+        values = np.where(np.arange(total) < tests, 2, 0)
+    for value, label in ((0, "train"), (2, "test")):
+        if not (values == value).any():
+            reasons = sorted({reason for _, reason in writer.refused})
+            raise OfhkitError(
+                f"no {label} face is left of {writer.consumed:,} (refused: {', '.join(reasons) or 'none'}); "
+                "check the pictures and lists, or raise --limit"
+            )
+    return writer.finish(values)

@@ -28,6 +28,8 @@ setup(
         "mmcv-lite>=2.1",
         "numpy>=1.24",
         "opencv-python",
+        "pillow",
+        "filelock",
         "lpips>=0.1.4",
         "safetensors>=0.4",
     ],

@@ -101,7 +101,7 @@ def test_extremes():
 
 
 def test_ssim_can_be_a_loss():
-    sr, hr = smooth_pair(count=1, size=(14, 13))
+    sr, hr = (t[:, :1] for t in smooth_pair(count=1, size=(12, 11)))
     assert torch.autograd.gradcheck(lambda x: ssim(x, hr, 1.0), sr.requires_grad_(), nondet_tol=1e-12)
 
 

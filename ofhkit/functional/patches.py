@@ -1,0 +1,64 @@
+"""Cut images into overlapping patches, and lay patches back with overlaps averaged."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError
+
+__all__ = ["average_patches", "extract_patches", "patch_grid"]
+
+
+def patch_grid(size: int, patch: int, step: int) -> int:
+    """Return how many patches of side ``patch``, ``step`` apart, cover a side of ``size`` pixels.
+
+    Raises:
+        OfhkitError: they do not reach from edge to edge, or leave gaps.
+
+    >>> patch_grid(16, patch=4, step=2)
+    7
+    """
+    if not 0 < step <= patch <= size or (size - patch) % step:
+        raise OfhkitError(
+            f"patches of {patch} px every {step} px do not cover {size} px exactly; "
+            "choose step <= patch and (size - patch) a multiple of step"
+        )
+    return (size - patch) // step + 1
+
+
+def extract_patches(images: Tensor, patch: int, step: int) -> Tensor:
+    """Cut every image into square patches, row by row.
+
+    Shape:
+        images (N, C, H, W). Output (N, P, C*patch*patch), channel-major as in the image.
+
+    Raises:
+        OfhkitError: the patches do not cover the image exactly.
+
+    >>> import torch
+    >>> extract_patches(torch.zeros(2, 3, 16, 16), patch=4, step=2).shape
+    torch.Size([2, 49, 48])
+    """
+    for side in images.shape[-2:]:
+        patch_grid(side, patch, step)
+    return F.unfold(images, patch, stride=step).mT
+
+
+def average_patches(patches: Tensor, size: int, patch: int, step: int) -> Tensor:
+    """Lay patches back on a square image; where they overlap, average them.
+
+    Shape:
+        patches (N, P, C*patch*patch). Output (N, C, size, size).
+
+    Raises:
+        OfhkitError: the patches do not cover the image exactly.
+
+    >>> import torch
+    >>> average_patches(torch.ones(1, 49, 3 * 32 * 32), size=128, patch=32, step=16).unique()
+    tensor([1.])
+    """
+    patch_grid(size, patch, step)
+    total = F.fold(patches.mT, (size, size), patch, stride=step)
+    cover = F.fold(patches.new_ones(1, patch * patch, patches.shape[1]), (size, size), patch, stride=step)
+    return total / cover

@@ -1,5 +1,12 @@
 """Upsamplers: ``(lr) -> sr``."""
 
+from ofhkit.models.upsamplers.bicubic import Bicubic
+from ofhkit.models.upsamplers.fitted import FittedUpsampler
+from ofhkit.models.upsamplers.fsrcnn import FSRCNN
+from ofhkit.models.upsamplers.mean_face import MeanFace
+from ofhkit.models.upsamplers.position_patch import PositionPatch
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.models.upsamplers.urdgn import URDGN
+from ofhkit.models.upsamplers.vdsr import VDSR
 
-__all__ = ["ResidualUpsampler"]
+__all__ = ["FSRCNN", "URDGN", "VDSR", "Bicubic", "FittedUpsampler", "MeanFace", "PositionPatch", "ResidualUpsampler"]

@@ -1,0 +1,57 @@
+"""URDGN's generator: five convolutions, nearest x2 after each of the first three.
+
+Reference: X. Yu, F. Porikli, "Ultra-resolving face images by discriminative generative networks", ECCV 2016,
+Section 3, and the layer sizes of the authors' published code.
+
+Differs from the paper: works on [-1, 1] inside and takes and returns [0, 1]; convolutions before a batch
+normalisation carry no bias (it would cancel); the x2 is made by the convolution that reads it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofhkit.models.layers import UpsampleConv2d
+from ofhkit.registry import UPSAMPLERS
+
+
+@UPSAMPLERS.register_module()
+class URDGN(nn.Module):
+    """Hallucinate a face eight times larger.
+
+    Args:
+        channels: widths of the four hidden convolutions (kernels 3, 3, 5, 5; the last, to RGB, is 5).
+
+    Shape:
+        - input: (N, 3, H, W) RGB in [0, 1]
+        - output: (N, 3, 8*H, 8*W), not clamped
+
+    >>> import torch
+    >>> URDGN(channels=(4, 4, 4, 4))(torch.rand(1, 3, 16, 16)).shape
+    torch.Size([1, 3, 128, 128])
+    """
+
+    scale = 8
+
+    def __init__(self, channels: tuple[int, int, int, int] = (16, 64, 128, 256)):
+        super().__init__()
+        c1, c2, c3, c4 = channels
+        self.conv1 = nn.Conv2d(3, c1, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(c1)
+        self.conv2 = UpsampleConv2d(c1, c2, 3, bias=False)
+        self.bn2 = nn.BatchNorm2d(c2)
+        self.conv3 = UpsampleConv2d(c2, c3, 5, bias=False)
+        self.bn3 = nn.BatchNorm2d(c3)
+        self.conv4 = UpsampleConv2d(c3, c4, 5, bias=False)
+        self.bn4 = nn.BatchNorm2d(c4)
+        self.conv5 = nn.Conv2d(c4, 3, 5, padding=2)
+        for norm in (self.bn1, self.bn2, self.bn3, self.bn4):
+            nn.init.uniform_(norm.weight)  # Torch7's default, as its convolutions' is ours
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(2 * lr - 1)))  # 16x16
+        x = F.relu(self.bn2(self.conv2(x)))  # 32x32
+        x = F.relu(self.bn3(self.conv3(x)))  # 64x64
+        x = F.relu(self.bn4(self.conv4(x)))  # 128x128
+        return (self.conv5(x) + 1) / 2

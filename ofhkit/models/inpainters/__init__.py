@@ -1,5 +1,6 @@
 """Inpainters: ``(lr, mask) -> lr_filled``."""
 
 from ofhkit.models.inpainters.encoder_decoder import EncoderDecoder
+from ofhkit.models.inpainters.telea import Telea
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["EncoderDecoder", "Telea"]

@@ -4,4 +4,12 @@ Importing the package is cheap; torch and mmengine are loaded when something is 
 """
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Result", "__version__", "hallucinate", "load_model"]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        from ofhkit import apis
+
+        return getattr(apis, name)
+    raise AttributeError(f"module 'ofhkit' has no attribute {name!r}")

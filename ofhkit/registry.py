@@ -15,8 +15,8 @@ from mmengine import registry as mm
 from ofhkit.errors import OfhkitError, did_you_mean
 
 __all__ = [
-    "DATASETS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES", "METRICS",
-    "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STEPS", "UPSAMPLERS", "Registry",
+    "DATASETS", "DEGRADATIONS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES",
+    "METRICS", "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STEPS", "UPSAMPLERS", "Registry",
 ]  # fmt: skip
 
 
@@ -46,6 +46,17 @@ class Registry(mm.Registry):
         self.import_from_location()
         return key in self.module_dict or (self.parent is not None and key in self.parent.module_dict)
 
+    def check(self, cfg: Mapping) -> None:
+        """Check that ``cfg`` names a component of this role and only arguments that it takes, without building it."""
+        arguments = dict(cfg)
+        if "type" not in arguments:
+            raise OfhkitError(f"{self.name}: 'type' is missing; valid: {', '.join(self.names())}")
+        kind = arguments.pop("type")
+        component = self.get(kind) if isinstance(kind, str) else kind
+        check_arguments(
+            component, arguments, f"{self.name} {getattr(component, '__name__', component)!r}", partial=True
+        )
+
     def names(self) -> list[str]:
         """Names of this role's components, sorted (those of MMEngine's parent registry are not listed)."""
         self.import_from_location()
@@ -65,21 +76,36 @@ def _build(cfg: Any, *, registry: Registry, default_args: Mapping | None = None,
     return component(**arguments)
 
 
-def check_arguments(component: Any, arguments: Mapping[str, Any], label: str) -> None:
-    """Refuse keywords that ``component`` does not take and demand those it needs.
+def check_arguments(component: Any, arguments: Mapping[str, Any], label: str, partial: bool = False) -> None:
+    """Refuse keywords that ``component`` does not take and demand those it needs (not when ``partial``).
 
     Raises:
         OfhkitError: names the argument and the nearest valid one.
     """
-    parameters = inspect.signature(component).parameters
-    named = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    named, open_ended = _parameters(component)
+    if not open_ended:
         for name in arguments:
             if name not in named:
                 raise OfhkitError(f"{label} takes no argument {name!r}; {did_you_mean(name, named)}")
-    missing = [n for n, p in named.items() if p.default is p.empty and n not in arguments]
+    missing = [] if partial else [n for n, p in named.items() if p.default is p.empty and n not in arguments]
     if missing:
         raise OfhkitError(f"{label} needs the argument {missing[0]!r}")
+
+
+def _parameters(component: Any) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Keywords that ``component`` takes; a class that passes ``**kwargs`` on takes those of its bases as well."""
+    signatures = [inspect.signature(component)]
+    if inspect.isclass(component):
+        signatures += [inspect.signature(base.__init__) for base in component.__mro__[1:] if "__init__" in vars(base)]
+    named: dict[str, inspect.Parameter] = {}
+    for signature in signatures:
+        parameters = signature.parameters.values()
+        for p in parameters:
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self":
+                named.setdefault(p.name, p)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return named, False
+    return named, True
 
 
 INPAINTERS = Registry("inpainter", locations=("ofhkit.models.inpainters",))
@@ -89,6 +115,7 @@ LANDMARK_PRIORS = Registry("landmark_prior", locations=("ofhkit.models.landmark_
 PARSERS = Registry("parser", locations=("ofhkit.models.parsers",))
 LOSSES = Registry("loss", locations=("ofhkit.models.losses",))
 OCCLUDERS = Registry("occluder", locations=("ofhkit.models.degradation",))
+DEGRADATIONS = Registry("degradation", locations=("ofhkit.models.degradation",))
 STEPS = Registry("step", locations=("ofhkit.engine.steps",))
 REPORTS = Registry("report", locations=("ofhkit.reports",))
 
@@ -100,7 +127,7 @@ HOOKS = Registry("hook", parent=mm.HOOKS, locations=("ofhkit.engine.hooks",))
 ROLES: dict[str, Registry] = {
     r.name: r
     for r in (
-        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, STEPS, REPORTS,
-        HALLUCINATORS, DATASETS, METRICS, HOOKS,
+        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, DEGRADATIONS, STEPS,
+        REPORTS, HALLUCINATORS, DATASETS, METRICS, HOOKS,
     )
 }  # fmt: skip

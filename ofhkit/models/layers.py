@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 
 class ConvBNReLU(nn.Sequential):
@@ -16,17 +15,3 @@ class ConvBNReLU(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
-
-
-class UpsampledBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d of the x2 map."""
-
-
-class UpsampleConv2d(nn.Conv2d):
-    """Nearest x2, then a "same" convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True):
-        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))

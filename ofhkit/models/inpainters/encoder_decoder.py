@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.models.layers import ConvBNReLU, UpsampleConv2d, UpsampledBatchNorm2d
+from ofhkit.models.layers import ConvBNReLU
+from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d
 from ofhkit.registry import INPAINTERS
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.models.layers import UpsampleConv2d, UpsampledBatchNorm2d
+from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, upsample_nearest
 from ofhkit.registry import UPSAMPLERS
 
 
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skip = self.skip(x)
         if self.upsample_input:
-            skip = F.interpolate(skip, scale_factor=2, mode="nearest")
+            skip = upsample_nearest(skip)
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.conv3(y) + skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.models.layers import UpsampleConv2d
+from ofhkit.ops import UpsampleConv2d
 from ofhkit.registry import UPSAMPLERS
 
 

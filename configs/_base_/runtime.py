@@ -1,0 +1,13 @@
+"""What every run shares and no result depends on, but for the seed."""
+
+runtime = dict(
+    seed=0,
+    log_interval=50,
+    checkpoint_interval=2000,  # also at least once a minute
+    validations=10,  # how often a step is scored on val_images and draws its sample grid
+    val_images=100,
+)
+evaluation = dict(
+    batch_size=64,
+    metrics=dict(psnr=dict(type="PSNR"), ssim=dict(type="SSIM")),
+)

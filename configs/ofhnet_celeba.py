@@ -1,0 +1,21 @@
+"""OFHNet on CelebA: all four parts and all losses.
+
+python tools/train.py configs/ofhnet_celeba.py --data-root DIR
+python tools/test.py configs/ofhnet_celeba.py --data-root DIR
+"""
+
+_base_ = ["_base_/celeba.py", "_base_/curriculum.py", "_base_/runtime.py"]
+
+method = "OFHNet"
+model = dict(
+    type="FaceHallucinator",
+    inpainter=dict(type="EncoderDecoder"),
+    upsampler=dict(type="ResidualUpsampler"),
+    discriminator=dict(type="FaceDiscriminator"),
+    landmark_prior=dict(type="FanZhou"),
+    losses=dict(
+        pixel=dict(type="PixelLoss"),
+        adversarial=dict(type="AdversarialLoss"),
+        structure=dict(type="SemanticStructureLoss"),
+    ),
+)

@@ -1,0 +1,129 @@
+"""Checkpoints that are whole, newest first, and never run anybody's code.
+
+Training checkpoints are ``torch.save`` files of tensors and plain values, read with ``weights_only=True`` always.
+Released weights are safetensors with a JSON header that says what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from ofhkit.errors import OfhkitError
+from ofhkit.files import atomic_write
+
+_NAME = "iter_{:08d}.pth"
+_PATTERN = re.compile(r"iter_(\d+)\.pth")
+HEADER_KEY = "ofhkit"
+
+
+def save_checkpoint(folder: Path, iteration: int, state: Mapping[str, Any], keep: int = 2) -> Path:
+    """Write ``iter_N.pth`` atomically, then remove all but the newest ``keep``."""
+    path = atomic_write(Path(folder) / _NAME.format(iteration), lambda file: torch.save(dict(state), file))
+    for old in list_checkpoints(folder)[keep:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Training checkpoints of a folder, newest first."""
+    found = [p for p in Path(folder).glob("iter_*.pth") if _PATTERN.fullmatch(p.name)]
+    return sorted(found, key=lambda p: int(_PATTERN.fullmatch(p.name)[1]), reverse=True)
+
+
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a training checkpoint onto the CPU without executing anything in it.
+
+    Raises:
+        OfhkitError: no such file, damaged, or it holds code (the refused names are listed).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise OfhkitError(f"no checkpoint {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        try:
+            refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        except Exception:
+            refused = []
+        if refused:
+            names = ", ".join(sorted(refused))
+            raise OfhkitError(f"{path} holds code and was not opened: {names}; ask for a safetensors file") from None
+        raise OfhkitError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise OfhkitError(f"{path} is damaged and cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def load_newest(folder: Path, warn: Any) -> dict | None:
+    """Return the newest readable training checkpoint, telling ``warn`` of each damaged one; None if there is none."""
+    for path in list_checkpoints(folder):
+        try:
+            return load_checkpoint(path)
+        except OfhkitError as error:
+            warn(f"{error}; trying the one before")
+    return None
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> str:
+    """Load weights; every key must match in name and shape. Returns "matched N/N tensors".
+
+    Raises:
+        OfhkitError: counts and the first names that are missing, unexpected or of another shape.
+    """
+    own = module.state_dict()
+    missing = sorted(set(own) - set(state))
+    unexpected = sorted(set(state) - set(own))
+    reshaped = [
+        f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    if missing or unexpected or reshaped:
+        matched = len(own) - len(missing) - len(reshaped)
+        parts = [
+            f"{label}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+            for label, names in (("missing", missing), ("unexpected", unexpected), ("other shape", reshaped))
+            if names
+        ]
+        count = f"matched {matched}/{len(own)} tensors"
+        raise OfhkitError(f"{source} does not fit this {type(module).__name__}: {count}; {'; '.join(parts)}")
+    module.load_state_dict(state)
+    return f"matched {len(own)}/{len(own)} tensors"
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+    """Write safetensors with ``header`` (JSON values) atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if not plain:  # safetensors refuses no tensors at all: a pipeline without parameters is one empty tensor
+        plain = {"_": torch.zeros(0)}
+    return atomic_write(path, safetensors_bytes(plain, metadata={HEADER_KEY: json.dumps(header)}))
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Read safetensors written by :func:`save_weights`: (tensors, header).
+
+    Raises:
+        OfhkitError: no such file, not safetensors, or not written by ofhkit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise OfhkitError(f"no weights {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name != "_"}  # noqa: SIM118
+        if header is None:
+            raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that tools/train.py wrote")
+        return tensors, json.loads(header)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise OfhkitError(f"{path} is not a readable safetensors file ({error})") from None

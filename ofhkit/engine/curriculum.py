@@ -1,0 +1,232 @@
+"""The whole training of a method: the steps it needs, in order, each done once and found again.
+
+Folders under the work dir: ``shared/<step>-<fingerprint>/`` for steps that methods share, ``<config>/<step>/`` for a
+method's own, ``<config>/model.safetensors`` for the finished pipeline. A folder with ``weights.safetensors`` is
+finished; its ``step.json`` says what was done.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofhkit import __version__
+from ofhkit.config import to_json
+from ofhkit.engine.checkpoint import list_checkpoints, load_weights, save_weights
+from ofhkit.engine.draws import first, training_loader
+from ofhkit.engine.hooks import Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.engine.hooks.progress import clock
+from ofhkit.engine.optim import amp_dtype, build_schedulers, scale_schedule
+from ofhkit.engine.runner import Runner, pick_device
+from ofhkit.engine.steps import Context, Step, fingerprint, scaled
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.files import atomic_write
+from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
+
+WEIGHTS = "weights.safetensors"
+MODEL = "model.safetensors"
+_COMPONENTS = ("inpainter", "upsampler")  # what inference needs
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a curriculum is run, as given on the command line; none of it but budget and seed changes the result.
+
+    Args:
+        work_dir: root of all runs.
+        budget: factor on every step's iterations.
+        steps: names of the steps to run; None = all that are needed.
+        device: auto, cpu, cuda, mps.
+        amp: mixed precision where the device is good at it.
+        fresh: start anew; what is there is set aside, not deleted.
+    """
+
+    work_dir: Path = Path("work_dirs")
+    budget: float = 1.0
+    steps: tuple[str, ...] | None = None
+    device: str = "auto"
+    amp: bool = False
+    fresh: bool = False
+
+
+def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str], None] = print) -> Path:
+    """Run the steps that ``config`` needs and write the finished pipeline.
+
+    Args:
+        config: of :func:`ofhkit.config.load_config`; the data root is a pack.
+        name: of the method's folder, usually the configuration file's stem.
+
+    Returns:
+        Path of ``model.safetensors`` (it exists only when every step is finished).
+
+    Raises:
+        OfhkitError: no such step, nothing to train on, a step broke.
+    """
+    if options.budget <= 0:
+        raise OfhkitError(f"--budget must be positive, got {options.budget}")
+    device = pick_device(options.device)
+    train, val = (DATASETS.build(config.data.dataset, split=split) for split in ("train", "val"))
+    seed = config.runtime.seed
+    context = Context(config, train.metainfo["data_hash"], seed, options.budget)
+    plan = plan_steps(config)
+    _check_names(options.steps, config)
+    say(f"{name}: {len(train)} training faces of {train.metainfo['name']}, device {device}, budget {options.budget:g}")
+    finished = True
+    for key, step in plan.items():
+        recipe = step.recipe(context)
+        mark = fingerprint(recipe)
+        folder = _folder(options.work_dir, name, key, step, mark)
+        wanted = options.steps is None or key in options.steps
+        if options.fresh and wanted:
+            _set_aside(folder)
+        if (folder / WEIGHTS).is_file() and _mark_of(folder) == mark:
+            say(f"[{key}] already done: {folder}")
+        elif wanted:
+            if not step.shared and _mark_of(folder) not in (None, mark):
+                say(f"[{key}] settings or data changed: the earlier run is kept as {_set_aside(folder).name}")
+            _train(key, step, recipe, mark, folder, context, config, (train, val), device, options, say)
+        else:
+            say(f"[{key}] left out (--steps); not done yet")
+            finished = False
+            continue
+        context = replace(
+            context,
+            delivered={**context.delivered, step.component: folder / WEIGHTS},
+            fingerprints={**context.fingerprints, step.component: mark},
+        )
+    path = Path(options.work_dir) / name / MODEL
+    if finished:
+        _write_pipeline(path, config, context, options, len(train), say)
+    return path
+
+
+def plan_steps(config: Any) -> dict[str, Step]:
+    """The steps that this model needs, in order."""
+    steps = {key: STEPS.build(step) for key, step in config.steps.items() if step is not None}
+    return {key: step for key, step in steps.items() if step.needed(config.model)}
+
+
+def _check_names(names: tuple[str, ...] | None, config: Any) -> None:
+    for name in names or ():
+        if name not in config.steps:
+            raise OfhkitError(f"--steps: no step {name!r}; {did_you_mean(name, config.steps)}")
+
+
+def _folder(work_dir: Path, name: str, key: str, step: Step, mark: str) -> Path:
+    work_dir = Path(work_dir)
+    return work_dir / "shared" / f"{key}-{mark}" if step.shared else work_dir / name / key
+
+
+def _mark_of(folder: Path) -> str | None:
+    try:
+        return json.loads((folder / "step.json").read_text())["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a folder out of the way; nothing is deleted."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
+        number += 1
+    if folder.exists():
+        folder.rename(aside)
+    return aside
+
+
+def _train(
+    key: str,
+    step: Step,
+    recipe: Mapping[str, Any],
+    mark: str,
+    folder: Path,
+    context: Context,
+    config: Any,
+    datasets: tuple[Any, Any],
+    device: torch.device,
+    options: Options,
+    say: Callable[[str], None],
+) -> None:
+    train, val = datasets
+    iterations = recipe["iterations"]
+    runtime = config.runtime
+    atomic_write(folder / "step.json", json.dumps({"fingerprint": mark, "recipe": recipe}, indent=2, default=str))
+    torch.manual_seed(context.seed)  # the initial weights
+    model = step.build(context)
+    amp, line = amp_dtype(device) if options.amp else (None, "")
+    if line:
+        say(line)
+    optim_wrapper = step.optim_wrapper(model.to(device), device, amp)
+    schedule = scale_schedule(step.schedule, options.budget, iterations)
+    interval = max(1, iterations // runtime.validations)
+    hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
+    if len(val):
+        hooks.append(Validate(first(val, runtime.val_images), step.metrics(), interval))
+        hooks.append(SampleGrid(val, interval))
+    loader = training_loader(
+        train,
+        context.seed,
+        step.batch_size,
+        iterations,
+        num_workers=config.data.num_workers,
+        pin_memory=device.type == "cuda",
+    )
+    runner = Runner(
+        key,
+        model,
+        folder,
+        loader,
+        iterations,
+        optim_wrapper,
+        build_schedulers(schedule, optim_wrapper),
+        hooks,
+        device,
+        seed=context.seed,
+        visualizer=runtime.get("visualizer"),
+    )
+    start = time.monotonic()
+    runner.train()
+    seconds = time.monotonic() - start
+    network = step.trained(model)
+    header = {"step": key, "component": dict(context.model[step.component]), "fingerprint": mark, "seconds": seconds}
+    save_weights(folder / WEIGHTS, network.state_dict(), header)
+    for checkpoint in list_checkpoints(folder):
+        checkpoint.unlink()
+    say(f"[{key}] done in {clock(seconds)}: {folder / WEIGHTS}")
+
+
+def _write_pipeline(
+    path: Path, config: Any, context: Context, options: Options, num_faces: int, say: Callable[[str], None]
+) -> None:
+    """Write inpainter and upsampler as one file that needs no configuration to be loaded."""
+    tensors: dict[str, torch.Tensor] = {}
+    for component in _COMPONENTS:
+        if component in context.delivered:
+            own, _ = load_weights(context.delivered[component])
+            tensors |= {f"{component}.{name}": tensor for name, tensor in own.items()}
+    model = config.model.to_dict() if hasattr(config.model, "to_dict") else dict(config.model)
+    header = {
+        "version": __version__,
+        "method": config.method,
+        "model": {"type": model["type"], **{part: model[part] for part in _COMPONENTS}},
+        "fingerprints": context.fingerprints,
+        "data": {"hash": context.data_hash, "num_train": num_faces},
+        "budget": options.budget,
+        "seed": context.seed,
+    }
+    built = HALLUCINATORS.build(header["model"])
+    for name, tensor in built.state_dict().items():
+        if name.startswith(_COMPONENTS):
+            tensors.setdefault(name, tensor)  # components without training (bicubic) as they are built
+    atomic_write(path.with_name("config.json"), to_json(config))
+    save_weights(path, tensors, header)
+    say(f"finished: {path}")
+
+
+__all__ = ["MODEL", "WEIGHTS", "Options", "plan_steps", "run_curriculum", "scaled"]

@@ -1,0 +1,38 @@
+"""Scores on a fixed subset while training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from ofhkit.engine.evaluation import evaluate
+from ofhkit.registry import HOOKS
+
+
+@HOOKS.register_module()
+class Validate(Hook):
+    """Every ``interval`` iterations, and at the end, score the first images of the validation split.
+
+    Args:
+        dataset: the subset.
+        metrics: configurations of role metric.
+        interval: in iterations.
+        batch_size: of the evaluation.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, dataset: Any, metrics: Sequence[dict], interval: int, batch_size: int = 64):
+        self.dataset, self.metrics, self.interval, self.batch_size = dataset, metrics, interval, batch_size
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        done = batch_idx + 1
+        if done % self.interval and done != runner.max_iters:
+            return
+        scores = evaluate(runner.model, self.dataset, self.metrics, self.batch_size).means
+        runner.model.train()
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        runner.say(f"[{runner.name}] {done:>{len(str(runner.max_iters))}}/{runner.max_iters}  val: {shown}")
+        runner.visualizer.add_scalars({f"val/{name}": value for name, value in scores.items()}, step=done)

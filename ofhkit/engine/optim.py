@@ -1,0 +1,128 @@
+"""Optimizers, schedules and mixed precision, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
+from torch import nn
+
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import check_arguments
+
+_SCALED = ("begin", "end", "T_max", "total_iters", "milestones", "step_size")
+
+
+class AmpWrapper(OptimWrapper):
+    """Autocast in ``dtype``; gradients are scaled for float16 only (MMEngine's own asserts a GPU and always scales)."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device_type: str, dtype: torch.dtype, **kwargs: Any):
+        super().__init__(optimizer=optimizer, **kwargs)
+        self.device_type, self.dtype = device_type, dtype
+        self.scaler = torch.amp.GradScaler(device_type, enabled=dtype == torch.float16)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
+            yield
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        self.scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs: Any) -> None:
+        if self.clip_grad_kwargs:
+            self.scaler.unscale_(self.optimizer)
+            self._clip_grad()
+        self.scaler.step(self.optimizer, **kwargs)
+        self.scaler.update()
+
+    def state_dict(self) -> dict:
+        return {"optimizer": super().state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict(state_dict["optimizer"])
+        self.scaler.load_state_dict(state_dict["scaler"])
+
+
+def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:
+    """Return the mixed-precision type a device is good at (or None) and one line that says so."""
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, "AMP: bfloat16"
+        return torch.float16, "AMP: float16 with gradient scaling"
+    if device.type == "cpu":
+        fast = (
+            getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+            or getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        )
+        if fast:
+            return torch.bfloat16, "AMP: bfloat16"
+        return None, "AMP: this CPU has no bfloat16 instructions, training stays in float32"
+    return None, f"AMP: not used on {device.type}, training stays in float32"
+
+
+def build_optimizer(parameters: Any, cfg: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Build ``dict(type='Adam', lr=…)`` over ``parameters``; fused or foreach as torch chooses.
+
+    Raises:
+        OfhkitError: unknown optimizer or argument, or nothing to train.
+    """
+    arguments = dict(cfg)
+    name = arguments.pop("type", None)
+    kind = OPTIMIZERS.module_dict.get(name)
+    if kind is None:
+        raise OfhkitError(f"unknown optimizer {name!r}; {did_you_mean(str(name), OPTIMIZERS.module_dict)}")
+    parameters = [p for p in parameters if p.requires_grad]
+    if not parameters:
+        raise OfhkitError("this step has no parameters to train")
+    check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
+    return kind(parameters, **arguments)
+
+
+def wrap_optimizer(
+    optimizer: torch.optim.Optimizer, clip_grad: Mapping[str, Any] | None, device: torch.device, amp: torch.dtype | None
+) -> OptimWrapper:
+    """Put MMEngine's wrapper round an optimizer, with autocast where ``amp`` names a type."""
+    clip = dict(clip_grad) if clip_grad else None
+    if amp is None:
+        return OptimWrapper(optimizer, clip_grad=clip)
+    return AmpWrapper(optimizer, device.type, amp, clip_grad=clip)
+
+
+def scale_schedule(schedule: Mapping[str, Any] | None, budget: float, iterations: int) -> dict | None:
+    """Scale the iteration counts of a schedule by ``budget``; ``T_max`` defaults to the whole step.
+
+    >>> scale_schedule(dict(type='MultiStepLR', milestones=[100, 200]), 0.1, 30)['milestones']
+    [10, 20]
+    """
+    if not schedule:
+        return None
+    scaled: dict[str, Any] = {"by_epoch": False, **schedule}
+    for key in _SCALED:
+        if key in scaled:
+            value = scaled[key]
+            scaled[key] = (
+                [max(1, round(v * budget)) for v in value] if isinstance(value, list) else max(1, round(value * budget))
+            )
+    if scaled["type"] == "CosineAnnealingLR":
+        scaled.setdefault("T_max", iterations)
+    return scaled
+
+
+def build_schedulers(schedule: Mapping[str, Any] | None, wrapper: OptimWrapper) -> Any:
+    """Build MMEngine schedulers for one wrapper or for each of several."""
+    if schedule is None:
+        return None
+    name = schedule.get("type")
+    kind = PARAM_SCHEDULERS.module_dict.get(name)
+    if kind is None:
+        raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
+    arguments = {k: v for k, v in schedule.items() if k != "type"}
+    if isinstance(wrapper, OptimWrapperDict):
+        return {key: [kind(one, **arguments)] for key, one in wrapper.items()}
+    return [kind(wrapper, **arguments)]

@@ -1,0 +1,176 @@
+"""The common runner: MMEngine's, with checkpoints that resume, a loop that seeks, and silence where nothing is said."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook, ParamSchedulerHook
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop
+from mmengine.runner import Runner as MMRunner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ofhkit.engine.checkpoint import load_newest, load_strictly, save_checkpoint
+from ofhkit.errors import OfhkitError
+
+_MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``auto``, ``cpu``, ``cuda`` (also ``cuda:1``) or ``mps``.
+
+    Raises:
+        OfhkitError: it is not there.
+    """
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise OfhkitError(f"--device takes auto, cpu, cuda or mps, got {name!r}")
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not mps):
+        raise OfhkitError(f"--device {name}: this machine (or this build of torch) has no {kind}; use --device auto")
+    return torch.device(name)
+
+
+class TrainLoop(BaseLoop):
+    """Iterate from wherever the run stands to ``max_iters``, calling hooks around ``model.train_step``."""
+
+    def __init__(self, runner: Runner, dataloader: DataLoader, max_iters: int, seed: int):
+        super().__init__(runner, dataloader)
+        self.max_iters, self.seed = max_iters, seed
+        self.iter = self.epoch = 0
+        self.max_epochs, self.val_interval, self.val_begin = 1, 0, 0
+
+    # MMEngine's runner and hooks read and set these two underscored names.
+    @property
+    def _iter(self) -> int:
+        return self.iter
+
+    @_iter.setter
+    def _iter(self, value: int) -> None:
+        self.iter = value
+
+    def run(self) -> nn.Module:
+        runner, model = self.runner, self.runner.model
+        model.train()
+        runner.call_hook("before_train")
+        self.dataloader.batch_sampler.start = self.iter
+        for data in self.dataloader:
+            torch.manual_seed(self.seed * 1_000_003 + self.iter)  # dropout: a function of (seed, iteration)
+            runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=data)
+            outputs = model.train_step(data, optim_wrapper=runner.optim_wrapper)
+            runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=data, outputs=outputs)
+            self.iter += 1
+        runner.call_hook("after_train")
+        return model
+
+
+class Runner(MMRunner):
+    """Train one step of a curriculum.
+
+    Args:
+        name: shown in progress lines.
+        model: has ``train_step(data, optim_wrapper)``.
+        folder: checkpoints and logs go there.
+        loader: of :func:`ofhkit.engine.draws.training_loader`.
+        iterations: where to stop.
+        optim_wrapper: one, or an OptimWrapperDict.
+        schedulers: as of :func:`ofhkit.engine.optim.build_schedulers`.
+        hooks: called in their order of priority.
+        device: where to train.
+        seed: of dropout.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        folder: Path,
+        loader: DataLoader,
+        iterations: int,
+        optim_wrapper: OptimWrapper,
+        schedulers: Any,
+        hooks: Sequence[Hook],
+        device: torch.device,
+        seed: int = 0,
+        visualizer: Mapping[str, Any] | None = None,
+    ):
+        self.name, self.device = name, device
+        super().__init__(
+            model=model,
+            work_dir=str(folder),
+            train_dataloader=loader,
+            train_cfg=dict(type=TrainLoop, max_iters=iterations, seed=seed),
+            optim_wrapper=optim_wrapper,
+            param_scheduler=schedulers,
+            default_hooks=dict.fromkeys(_MMENGINE_DEFAULT_HOOKS),
+            custom_hooks=[ParamSchedulerHook(), *hooks],
+            log_level="WARNING",
+            default_scope=None,
+            randomness=dict(seed=seed),
+            experiment_name=f"{name}-{uuid.uuid4().hex[:8]}",
+            visualizer=visualizer,
+        )
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Move the model to this runner's device."""
+        return revert_sync_batchnorm(model.to(self.device))
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """Say nothing: the curriculum says once what it runs on."""
+
+    def say(self, line: str) -> None:
+        """Print a line for the person who waits, and keep it in the step's log."""
+        print(line, file=sys.stderr, flush=True)
+        with (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def save_checkpoint(self, out_dir: str | None = None, **_: Any) -> Path:  # type: ignore[override]
+        """Write everything that an exact resume needs, atomically."""
+        schedulers = self.param_schedulers or {}
+        groups = schedulers if isinstance(schedulers, dict) else {"": schedulers}
+        state = {
+            "iteration": self.iter,
+            "model": self.model.state_dict(),
+            "optim": self.optim_wrapper.state_dict(),
+            "schedulers": {name: [s.state_dict() for s in group] for name, group in groups.items()},
+        }
+        for hook in self.hooks:
+            self.call_before_save(hook, state)
+        return save_checkpoint(Path(out_dir or self.work_dir), self.iter, state)
+
+    def call_before_save(self, hook: Hook, state: dict) -> None:
+        """Let a hook add to what is saved (MMEngine's ``before_save_checkpoint``)."""
+        hook.before_save_checkpoint(self, state)
+
+    def load_or_resume(self) -> None:
+        """Go on from the newest readable checkpoint of the folder, if there is one."""
+        state = load_newest(Path(self.work_dir), warn=self.say)
+        if state is None:
+            return
+        load_strictly(self.model, state["model"], f"the checkpoint in {self.work_dir}")
+        self.optim_wrapper.load_state_dict(state["optim"])
+        schedulers = self.param_schedulers or {}
+        groups = schedulers if isinstance(schedulers, dict) else {"": schedulers}
+        for name, group in groups.items():
+            for scheduler, saved in zip(group, state["schedulers"][name], strict=True):
+                scheduler.load_state_dict(saved)
+        for hook in self.hooks:
+            hook.after_load_checkpoint(self, state)
+        self.train_loop.iter = state["iteration"]
+        self.say(f"[{self.name}] goes on at iteration {state['iteration']}")
+
+
+def quiet_mmengine() -> None:
+    """Keep MMEngine's set-up chatter out of the terminal; its warnings stay."""
+    logging.getLogger("mmengine").setLevel(logging.WARNING)

@@ -1,0 +1,228 @@
+"""The steps of a curriculum: what each trains, what it depends on, and what it delivers.
+
+A step's fingerprint covers its own components, its schedule, the data, the degradation, the seed and the steps it
+builds on: nothing else, and never the device. Equal fingerprints are the same work, done once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import nn
+
+from ofhkit.engine.checkpoint import load_strictly, load_weights
+from ofhkit.engine.optim import build_optimizer, scale_schedule, wrap_optimizer
+from ofhkit.errors import OfhkitError
+from ofhkit.registry import DEGRADATIONS, HALLUCINATORS, INPAINTERS, LANDMARK_PRIORS, LOSSES, STEPS, UPSAMPLERS
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may look at: the configuration, the data, and what the steps before it delivered."""
+
+    config: Mapping[str, Any]
+    data_hash: str
+    seed: int
+    budget: float = 1.0
+    delivered: dict[str, Path] = field(default_factory=dict)  # component -> weights.safetensors
+    fingerprints: dict[str, str] = field(default_factory=dict)  # component -> fingerprint of the step that made it
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        return self.config["model"]
+
+
+class Step:
+    """Base of the steps.
+
+    Args:
+        iterations: at budget 1.
+        batch_size: images an iteration, over all processes.
+        optimizer: ``dict(type='Adam', lr=…)``.
+        schedule: an MMEngine parameter scheduler, counted in iterations at budget 1; or None.
+        clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_``, or None.
+    """
+
+    component: ClassVar[str]  # what it trains: a key of ``model``
+    shared: ClassVar[bool] = True  # do methods share its result?
+
+    def __init__(
+        self,
+        iterations: int,
+        batch_size: int = 16,
+        optimizer: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | None = None,
+        clip_grad: Mapping[str, Any] | None = None,
+    ):
+        for name, value in (("iterations", iterations), ("batch_size", batch_size)):
+            if not isinstance(value, int) or value < 1:
+                raise OfhkitError(f"step {type(self).__name__}: {name} must be a positive whole number, got {value!r}")
+        self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
+        self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        """Whether a pipeline configured so needs this step."""
+        raise NotImplementedError
+
+    def build(self, context: Context) -> nn.Module:
+        """Return the model whose ``train_step`` the runner calls, with what was delivered before loaded."""
+        raise NotImplementedError
+
+    def metrics(self) -> list[dict]:
+        """Metrics that tell how this step is doing."""
+        return []
+
+    def ingredients(self, context: Context) -> dict[str, Any]:
+        """Component configurations that the result depends on, beyond what every step depends on."""
+        return {self.component: context.model[self.component]}
+
+    def recipe(self, context: Context) -> dict[str, Any]:
+        """Everything that the fingerprint covers, as plain values."""
+        return {
+            "step": type(self).__name__,
+            "iterations": scaled(self.iterations, context.budget),
+            "batch_size": self.batch_size,
+            "optimizer": dict(self.optimizer),
+            "schedule": scale_schedule(self.schedule, context.budget, scaled(self.iterations, context.budget)),
+            "clip_grad": self.clip_grad,
+            "seed": context.seed,
+            "data": context.data_hash,
+            "degradation": context.config["data"]["degradation"],
+            **self.ingredients(context),
+        }
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        """The network inside ``model`` that this step delivers."""
+        return model.network
+
+    def optim_wrapper(self, model: nn.Module, device: torch.device, amp: torch.dtype | None) -> OptimWrapper:
+        """Optimizer over the trained network."""
+        optimizer = build_optimizer(self.trained(model).parameters(), self.optimizer)
+        return wrap_optimizer(optimizer, self.clip_grad, device, amp)
+
+
+def scaled(iterations: int, budget: float) -> int:
+    """Iterations at a budget, at least one."""
+    return max(1, round(iterations * budget))
+
+
+def fingerprint(recipe: Mapping[str, Any]) -> str:
+    """Sixteen hex digits over a recipe.
+
+    >>> fingerprint({'a': 1, 'b': 2}) == fingerprint({'b': 2, 'a': 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def has_parameters(network: nn.Module) -> bool:
+    """Whether there is anything to train."""
+    return any(p.requires_grad for p in network.parameters())
+
+
+def load_component(network: nn.Module, path: Path | None) -> nn.Module:
+    """Load delivered weights into a component (nothing to load: it stays as built)."""
+    if path is not None:
+        load_strictly(network, load_weights(path)[0], str(path))
+    return network
+
+
+class _Pretraining(Step):
+    """A step that trains one network alone with one loss."""
+
+    trainer: ClassVar[str]
+    loss: dict
+    registry: ClassVar[Any]
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        part = model.get(self.component)
+        return part is not None and has_parameters(self.registry.build(part))
+
+    def ingredients(self, context: Context) -> dict[str, Any]:
+        return {**super().ingredients(context), "loss": dict(self.loss)}
+
+    def build(self, context: Context) -> nn.Module:
+        degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)
+        parts = {self.component: context.model[self.component]}
+        return HALLUCINATORS.build({"type": self.trainer, **parts, "loss": self.loss, "data_preprocessor": degradation})
+
+
+@STEPS.register_module()
+class InpainterStep(_Pretraining):
+    """Step 1: the inpainter alone, in LR. ``loss`` is a loss term over ``lr_filled`` and ``lr_gt``."""
+
+    component, registry, trainer = "inpainter", INPAINTERS, "InpainterPretraining"
+
+    def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
+        super().__init__(iterations, **training)
+        self.loss = dict(loss or {"type": "CompletionLoss"})
+
+    def metrics(self) -> list[dict]:
+        return [dict(type="LRPSNR")]
+
+
+@STEPS.register_module()
+class LandmarkStep(_Pretraining):
+    """Step 0: the landmark network on labelled faces; needed only where a loss reads it and it is not pretrained."""
+
+    component, registry, trainer = "landmark_prior", LANDMARK_PRIORS, "LandmarkPretraining"
+
+    def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
+        super().__init__(iterations, **training)
+        self.loss = dict(loss or {"type": "LandmarkLoss"})
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        terms = [LOSSES.build(term) for term in (model.get("losses") or {}).values()]
+        return any("landmark_prior" in term.needs() for term in terms) and super().needed(model)
+
+
+@STEPS.register_module()
+class UpsamplerStep(Step):
+    """Step 2: the upsampler, alternating with the discriminator where there is one; IN and A stay frozen.
+
+    Args:
+        discriminator_optimizer: defaults to ``optimizer``.
+    """
+
+    component, shared = "upsampler", False
+
+    def __init__(self, iterations: int, discriminator_optimizer: Mapping | None = None, **training: Any):
+        super().__init__(iterations, **training)
+        self.discriminator_optimizer = discriminator_optimizer or self.optimizer
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        return has_parameters(UPSAMPLERS.build(model["upsampler"]))
+
+    def ingredients(self, context: Context) -> dict[str, Any]:
+        return {
+            "model": dict(context.model),
+            "discriminator_optimizer": dict(self.discriminator_optimizer),
+            "built_on": {k: v for k, v in context.fingerprints.items() if k in ("inpainter", "landmark_prior")},
+        }
+
+    def build(self, context: Context) -> nn.Module:
+        degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)
+        model = HALLUCINATORS.build({**context.model, "data_preprocessor": degradation})
+        for name in ("inpainter", "landmark_prior"):
+            load_component(getattr(model, name, None), context.delivered.get(name))
+        return model
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        return model.upsampler
+
+    def optim_wrapper(self, model: nn.Module, device: torch.device, amp: torch.dtype | None) -> OptimWrapper:
+        wrappers = {"upsampler": super().optim_wrapper(model, device, amp)}
+        if getattr(model, "discriminator", None) is not None:
+            optimizer = build_optimizer(model.discriminator.parameters(), self.discriminator_optimizer)
+            wrappers["discriminator"] = wrap_optimizer(optimizer, self.clip_grad, device, amp)
+        return OptimWrapperDict(**wrappers)
+
+    def metrics(self) -> list[dict]:
+        return [dict(type="PSNR"), dict(type="SSIM")]

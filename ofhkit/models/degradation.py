@@ -1,0 +1,104 @@
+"""From a true face to what a method may see: the batched data preprocessor, on the device.
+
+uint8 HR -> float -> flip -> antialiased cubic 128 -> 16 -> hole. Workers only read; everything else happens here,
+for the whole batch at once. Reference for the holes: arXiv 1811.04645, Section 4.1 and Figures 8 to 10.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError
+from ofhkit.functional.landmarks import flip_landmarks
+from ofhkit.functional.masks import random_rectangles, rectangle_mask
+from ofhkit.functional.random import hash_integers
+from ofhkit.functional.resample import downsample_cubic
+from ofhkit.registry import DEGRADATIONS, OCCLUDERS
+
+
+@OCCLUDERS.register_module()
+class RandomRectangle:
+    """One rectangle an image with ``min_area <= height * width <= max_area`` pixels of the LR image.
+
+    Calling it with keys (N,) int64 and a seed gives masks (N, 1, size, size), a pure function of both.
+
+    Args:
+        min_area, max_area: limits of the area; the defaults are the paper's 16 < area < 64.
+        min_side: shortest side.
+    """
+
+    def __init__(self, min_area: int = 17, max_area: int = 63, min_side: int = 3):
+        if not 0 < min_area <= max_area:
+            raise OfhkitError(f"RandomRectangle: need 0 < min_area <= max_area, got {min_area} and {max_area}")
+        self.min_area, self.max_area, self.min_side = min_area, max_area, min_side
+
+    def __call__(self, keys: Tensor, seed: int, size: int) -> Tensor:
+        return random_rectangles(
+            keys, seed, size, min_side=self.min_side, max_side=size, min_area=self.min_area, max_area=self.max_area
+        )
+
+
+@OCCLUDERS.register_module()
+class FixedRectangle:
+    """The same rectangle for every image: the paper's centred squares (Fig. 9) and corners (Fig. 8).
+
+    Args:
+        height, width: in LR pixels.
+        top, left: position; None centres.
+    """
+
+    def __init__(self, height: int, width: int, top: int | None = None, left: int | None = None):
+        self.height, self.width, self.top, self.left = height, width, top, left
+
+    def __call__(self, keys: Tensor, seed: int, size: int) -> Tensor:
+        top = (size - self.height) // 2 if self.top is None else self.top
+        left = (size - self.width) // 2 if self.left is None else self.left
+        corners = torch.tensor([top, left, self.height, self.width], device=keys.device)
+        return rectangle_mask(*corners[:, None].expand(4, len(keys)), size=size)
+
+
+@DEGRADATIONS.register_module()
+class Degradation(BaseDataPreprocessor):
+    """Make ``hr, lr_gt, mask, lr`` (and flipped labels) out of a uint8 batch.
+
+    Args:
+        occluder: component of role occluder, or its configuration.
+        size: side of the LR image.
+        flip: mirror half of the training images, labels included.
+        seed: of training flips and holes, which are functions of (seed, ``draw``); ``draw`` counts training images.
+        test_seed: of test holes, which are functions of (test_seed, ``index``) and so the same for every method.
+
+    Shape:
+        - ``hr`` in: (N, 3, 128, 128) uint8 RGB; out: float32 in [0, 1]
+        - ``lr_gt``, ``lr``: (N, 3, size, size) in [0, 1]; ``mask``: (N, 1, size, size), 1 = occluded
+    """
+
+    def __init__(self, occluder: Any = None, size: int = 16, flip: bool = True, seed: int = 0, test_seed: int = 0):
+        super().__init__(non_blocking=True)
+        self.occluder = OCCLUDERS.build(occluder or dict(type="RandomRectangle"))
+        self.size, self.flip, self.seed, self.test_seed = size, flip, seed, test_seed
+
+    def forward(self, data: dict, training: bool = False) -> dict[str, Tensor]:
+        batch = self.cast_data(data)
+        keys, seed = (batch["draw"], self.seed) if training else (batch["index"], self.test_seed)
+        batch["hr"] = batch["hr"].float().div_(255)
+        if training and self.flip:
+            self._flip(batch, hash_integers(2, seed, keys, stream=0).bool())
+        batch["lr_gt"] = downsample_cubic(batch["hr"], self.size).clamp_(0, 1)
+        batch["mask"] = self.occluder(keys, seed, self.size)
+        batch["lr"] = batch["lr_gt"] * (1 - batch["mask"])
+        return batch
+
+    @staticmethod
+    def _flip(batch: dict[str, Tensor], chosen: Tensor) -> None:
+        batch["hr"][chosen] = batch["hr"][chosen].flip(-1)
+        if "landmarks" in batch:
+            width = batch["hr"].shape[-1]
+            batch["landmarks"] = torch.where(
+                chosen[:, None, None], flip_landmarks(batch["landmarks"], width), batch["landmarks"]
+            )
+        batch.pop("parsing", None)

@@ -1,0 +1,63 @@
+"""The pipeline of Figure 2 as one function: complete, paste, upsample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from ofhkit.functional.paste import paste
+from ofhkit.registry import DEGRADATIONS, INPAINTERS, UPSAMPLERS
+
+
+class BaseHallucinator(BaseModel):
+    """An inpainter and an upsampler; subclasses say how they are trained.
+
+    Args:
+        inpainter: component of role inpainter, or its configuration.
+        upsampler: component of role upsampler, or its configuration.
+        data_preprocessor: usually a :class:`ofhkit.models.degradation.Degradation`; not needed for inference.
+    """
+
+    def __init__(self, inpainter: nn.Module | dict, upsampler: nn.Module | dict, data_preprocessor: Any = None):
+        super().__init__()
+        if data_preprocessor is not None:
+            self.data_preprocessor = DEGRADATIONS.build(data_preprocessor)
+        self.inpainter = INPAINTERS.build(inpainter)
+        self.upsampler = UPSAMPLERS.build(upsampler)
+
+    def init_weights(self) -> None:
+        """Nothing to do: every network initialises itself when it is built."""
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is."""
+        return self.upsampler.scale
+
+    def complete(self, lr: Tensor, mask: Tensor) -> Tensor:
+        """Fill the hole of ``lr`` (N, 3, H, W) where ``mask`` (N, 1, H, W) is 1; known pixels stay bit-equal."""
+        return paste(lr, self.inpainter(lr, mask).to(lr.dtype), mask)
+
+    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+        """Hallucinate: (N, 3, 16, 16) in [0, 1] with holes -> (N, 3, 128, 128) in [0, 1]."""
+        return self.predict(lr, mask)["sr"]
+
+    def predict(self, lr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Return ``completed`` (N, 3, 16, 16) and ``sr`` (N, 3, 128, 128), clamped to [0, 1], float32."""
+        completed = self.complete(lr, mask)
+        return {"completed": completed, "sr": self.upsampler(completed).float().clamp(0, 1)}
+
+    @torch.no_grad()
+    def test_step(self, data: dict) -> list[dict[str, Tensor]]:
+        """Degrade a batch, hallucinate it, and return everything a metric may need, as one dict."""
+        batch = self.data_preprocessor(data, training=False)
+        return [{**batch, **self.predict(batch["lr"], batch["mask"])}]
+
+    val_step = test_step
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Stop gradients into the weights and put the network into eval mode (BatchNorm statistics must not drift)."""
+    return network.requires_grad_(False).eval()

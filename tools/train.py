@@ -1,0 +1,41 @@
+"""Train a method: every step of its curriculum that is not done yet.
+
+    python tools/train.py configs/ofhnet_celeba.py --data-root DIR [--budget 0.01]
+
+Goes on by itself where it was stopped. Steps that methods share are trained once.
+"""
+
+from pathlib import Path
+
+from ofhkit.cli import Parser, common, run
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("config", type=Path, help="configuration file")
+    common(parser)
+    parser.add_argument("--budget", type=float, default=1.0, metavar="F", help="scale every step's iterations by F")
+    parser.add_argument("--steps", nargs="+", metavar="STEP", help="run only these steps")
+    parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")
+    parser.add_argument("--seed", type=int, help="of weights, order, flips and holes")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on where a run was stopped (the default)")
+    again.add_argument("--fresh", action="store_true", help="start anew; earlier results are set aside")
+    args = parser.parse_args()
+
+    from ofhkit import apis
+    from ofhkit.config import parse_options
+
+    options = apis.Options(
+        work_dir=args.work_dir,
+        budget=args.budget,
+        steps=tuple(args.steps) if args.steps else None,
+        device=args.device,
+        amp=args.amp,
+        fresh=args.fresh,
+    )
+    apis.train(args.config, options, args.data_root, parse_options(args.cfg_options), args.seed)
+
+
+if __name__ == "__main__":
+    run(main)

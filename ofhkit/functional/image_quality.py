@@ -16,7 +16,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.precision import constant, measuring_dtype, no_autocast
 
-__all__ = ["SSIM_WINDOW", "enlarge_mask", "psnr", "ssim"]
+__all__ = ["SSIM_WINDOW", "enlarge_mask", "pool_ssim", "psnr", "ssim", "ssim_map"]
 
 SSIM_WINDOW = 11
 _SIGMA, _K1, _K2 = 1.5, 0.01, 0.03
@@ -48,7 +48,7 @@ def psnr(sr: Tensor, hr: Tensor, data_range: float, mask: Tensor | None = None) 
 def ssim(sr: Tensor, hr: Tensor, data_range: float, mask: Tensor | None = None, chunk: int = 16) -> Tensor:
     """Structural similarity, or its mean over the valid positions whose centre lies where ``mask`` is 1.
 
-    An image with no such position gives NaN. ``chunk`` images are worked on at a time, so that they stay in the cache.
+    An image with no such position gives NaN.
 
     Shape:
         sr, hr (N, C, H, W), H, W >= 11, values in [0, data_range]. mask as in :func:`psnr`. Output (N,).
@@ -59,25 +59,45 @@ def ssim(sr: Tensor, hr: Tensor, data_range: float, mask: Tensor | None = None, 
     >>> ssim(torch.eye(16).expand(1, 3, 16, 16), torch.eye(16).expand(1, 3, 16, 16), data_range=1.0)
     tensor([1.])
     """
+    return pool_ssim(ssim_map(sr, hr, data_range, chunk), hr, mask)
+
+
+def ssim_map(sr: Tensor, hr: Tensor, data_range: float, chunk: int = 16) -> Tensor:
+    """SSIM at every valid position, averaged over channels; for several regions of the same images.
+
+    ``chunk`` images are worked on at a time, so that they stay in the cache.
+
+    Shape:
+        sr, hr (N, C, H, W), H, W >= 11, values in [0, data_range]. Output (N, H-10, W-10).
+
+    Raises:
+        OfhkitError: as :func:`ssim`.
+    """
     _check(sr, hr)
     if min(hr.shape[-2:]) < SSIM_WINDOW:
         raise OfhkitError(
             f"SSIM needs images of at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels (its window), "
             f"got {hr.shape[-2]}x{hr.shape[-1]}; leave SSIM out or score larger images"
         )
-    region = None if mask is None else enlarge_mask(mask, hr)[:, 0, _BORDER:-_BORDER, _BORDER:-_BORDER]
     dtype = measuring_dtype(sr, hr)
-    scores = [hr.new_empty(0, dtype=dtype)]
     with no_autocast(hr.device):
-        for start in range(0, len(hr), chunk):
-            part = slice(start, start + chunk)
-            similarity = _ssim_map(sr[part].to(dtype), hr[part].to(dtype), data_range).mean(1)
-            scores.append(similarity.mean((1, 2)) if region is None else _region_mean(similarity, region[part]))
-    return torch.cat(scores)
+        pairs = zip(sr.split(chunk), hr.split(chunk))
+        return torch.cat([_similarity(x.to(dtype), y.to(dtype), data_range).mean(1) for x, y in pairs])
 
 
-def _ssim_map(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
-    """SSIM at every valid position. Moments are taken about mid-grey: in float32 that saves a decimal."""
+def pool_ssim(similarity: Tensor, like: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of an SSIM map, or of its positions whose centre lies where ``mask`` is 1 (none: NaN).
+
+    Shape:
+        similarity (N, H-10, W-10) of images ``like`` (N, C, H, W). mask as in :func:`psnr`. Output (N,).
+    """
+    if mask is None:
+        return similarity.mean((1, 2))
+    return _region_mean(similarity, enlarge_mask(mask, like)[:, 0, _BORDER:-_BORDER, _BORDER:-_BORDER])
+
+
+def _similarity(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
+    """SSIM of every channel at every valid position. Moments about mid-grey: that saves float32 a decimal."""
     middle = data_range / 2
     x, y = sr - middle, hr - middle
     mean_x, mean_y, squares, product = _blur(torch.stack((x, y, x * x + y * y, x * y)))

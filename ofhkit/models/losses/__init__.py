@@ -2,7 +2,20 @@
 
 from ofhkit.models.losses.adversarial import AdversarialLoss
 from ofhkit.models.losses.base import LossTerm
+from ofhkit.models.losses.margin_balance import MarginBalance
+from ofhkit.models.losses.parsing import ParsingLoss
+from ofhkit.models.losses.perceptual import LPIPSLoss
 from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 
-__all__ = ["AdversarialLoss", "CompletionLoss", "LandmarkLoss", "LossTerm", "PixelLoss", "SemanticStructureLoss"]
+__all__ = [
+    "AdversarialLoss",
+    "CompletionLoss",
+    "LPIPSLoss",
+    "LandmarkLoss",
+    "LossTerm",
+    "MarginBalance",
+    "ParsingLoss",
+    "PixelLoss",
+    "SemanticStructureLoss",
+]

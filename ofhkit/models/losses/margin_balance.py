@@ -6,21 +6,32 @@ generative networks", ECCV 2016 (the paper does not print the rule).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError
+from ofhkit.registry import LOSSES
 
 __all__ = ["MarginBalance"]
 
 
-@dataclass(frozen=True)
+@LOSSES.register_module()
 class MarginBalance:
     """Let a discriminator that is winning wait, and a generator that is winning wait; never let both wait.
 
     Args:
         margin: the discriminator waits if its loss on real or on fake faces is below ``margin``, the generator if one
             of the two is above ``1 - margin``.
+
+    Raises:
+        OfhkitError: the margin is not within [0, 1].
     """
 
-    margin: float = 0.3
+    def __init__(self, margin: float = 0.3):
+        if not 0 <= margin <= 1:
+            raise OfhkitError(f"MarginBalance: margin must lie between 0 and 1, got {margin}")
+        self.margin = margin
 
     def decide(self, real_loss: float, fake_loss: float) -> tuple[bool, bool]:
         """Return whether to update the discriminator and whether to update the generator.
@@ -36,3 +47,11 @@ class MarginBalance:
         if not (update_d or update_g):
             return True, True
         return update_d, update_g
+
+    def __call__(self, real_loss: Tensor, fake_loss: Tensor) -> tuple[bool, bool]:
+        """:meth:`decide` on a step's two losses, averaged over all processes, so that all decide alike."""
+        losses = torch.stack((real_loss.detach().float(), fake_loss.detach().float()))
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(losses)
+            losses /= dist.get_world_size()
+        return self.decide(*losses.tolist())

@@ -1,1 +1,5 @@
-"""Face parsers: ``(hr) -> logits (N, classes, H, W)``."""
+"""Parsers: ``(hr) -> logits (N, classes, H, W)``."""
+
+from ofhkit.models.parsers.face_parser import FaceParser
+
+__all__ = ["FaceParser"]

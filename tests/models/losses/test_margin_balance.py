@@ -1,8 +1,11 @@
 import itertools
 
 import pytest
+import torch
 
-from ofhkit.models.balance import MarginBalance
+from ofhkit.errors import OfhkitError
+from ofhkit.models.losses import MarginBalance
+from ofhkit.registry import LOSSES
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,12 @@ def test_somebody_always_moves():
     values = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 5.0]
     for margin, real, fake in itertools.product([0.0, 0.3, 0.5, 0.9], values, values):
         assert any(MarginBalance(margin).decide(real, fake))
+
+
+def test_is_called_with_a_steps_losses_and_built_by_name():
+    balance = LOSSES.build({"type": "MarginBalance", "margin": 0.2})
+    real = torch.tensor(0.25, requires_grad=True)
+    assert balance(real, torch.tensor(0.79)) == (True, True)
+    assert balance(real, torch.tensor(0.1)) == (False, True)
+    with pytest.raises(OfhkitError, match="between 0 and 1"):
+        MarginBalance(30)

@@ -1,1 +1,19 @@
 """MMEngine metrics: thin memories around the functions of :mod:`ofhkit.functional`."""
+
+from ofhkit.metrics.base import PerImageMetric
+from ofhkit.metrics.image_quality import LPIPS, PSNR, SSIM
+from ofhkit.metrics.low_resolution import LRPSNR, Consistency
+from ofhkit.metrics.semantics import NRMSE, LabelIoU, LandmarkError, ParsingIoU
+
+__all__ = [
+    "LPIPS",
+    "LRPSNR",
+    "NRMSE",
+    "PSNR",
+    "SSIM",
+    "Consistency",
+    "LabelIoU",
+    "LandmarkError",
+    "ParsingIoU",
+    "PerImageMetric",
+]

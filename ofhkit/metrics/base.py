@@ -1,0 +1,130 @@
+"""What all metrics share: one value an image, kept by the image's index, refused where the network broke down."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError, did_you_mean
+
+__all__ = ["PerImageMetric", "regions"]
+
+
+class PerImageMetric(BaseMetric):
+    """A metric that is a mean over images. Subclasses say in :meth:`measure` what is measured.
+
+    ``measure`` is called with the batch keys that its parameters name. Values stay on the device until
+    :meth:`evaluate`, which counts an index that came twice (a sampler's padding) once, joins all processes, and leaves
+    every image's values in :attr:`per_image`.
+
+    Attributes:
+        per_image: image index -> name -> value, of the last :meth:`evaluate`.
+    """
+
+    default_prefix = ""  # results are named by the field: PSNR, not metric/PSNR
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Values that an image may lack (NaN from ``measure``), such as those of a hole where there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.per_image: dict[int, dict[str, float]] = {}
+
+    @abstractmethod
+    def measure(self, **fields: Tensor) -> dict[str, Tensor]:
+        """Return name -> values (N,) of a batch; parameters are batch keys, those with a default may be missing."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Score a batch of outputs.
+
+        Args:
+            data_batch: not used.
+            data_samples: usually one mapping for the whole batch, holding ``index`` (N,) and the batch keys.
+
+        Raises:
+            OfhkitError: a key is missing, or an image holds NaN or infinity (named by its index).
+        """
+        for outputs in data_samples:
+            fields = self._fields(outputs)
+            index = torch.as_tensor(outputs["index"])
+            for name, value in fields.items():
+                if isinstance(value, Tensor) and value.is_floating_point():
+                    self._refuse(~torch.isfinite(value.flatten(1).sum(1)), index, f"{name} holds NaN or infinity")
+            with torch.no_grad():
+                values = self.measure(**fields)
+            self.results.append({"index": index, **values})
+
+    def _fields(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        fields = {}
+        for name, parameter in inspect.signature(self.measure).parameters.items():
+            if outputs.get(name) is not None:
+                fields[name] = outputs[name]
+            elif parameter.default is parameter.empty:
+                raise OfhkitError(
+                    f"metric {type(self).__name__} needs {name!r}, which this model or data set does not give; "
+                    f"{did_you_mean(name, outputs)}"
+                )
+        return fields
+
+    def _refuse(self, bad: Tensor, index: Tensor, what: str) -> None:
+        if bad.any():
+            where = index.to(bad.device)[bad].tolist()
+            raise OfhkitError(
+                f"{type(self).__name__}: image {where[0]}: {what} ({len(where)} in this batch); not scored"
+            )
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Return name -> mean over the images, and forget them, but for :attr:`per_image`.
+
+        Args:
+            size: how many images there are.
+
+        Raises:
+            OfhkitError: another number of images was scored.
+        """
+        own = [{name: value.cpu() for name, value in batch.items()} for batch in self.results]
+        self.results.clear()
+        batches = [batch for process in all_gather_object(own) for batch in process]
+        means = self.compute_metrics(batches)
+        if len(self.per_image) != size:
+            raise OfhkitError(
+                f"{type(self).__name__} scored {len(self.per_image)} different images of {size}; "
+                "check the sampler and that image indices are unique"
+            )
+        return means
+
+    def compute_metrics(self, results: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Means over the images that have a value; a name that no image has a value for is left out."""
+        self.per_image = {}
+        for batch in results:
+            names = [name for name in batch if name != "index"]
+            for name in names:
+                if name not in self.optional:
+                    self._refuse(torch.isnan(batch[name]), batch["index"], f"{name} is not a number")
+            columns = [batch[name].double().tolist() for name in names]
+            for index, *values in zip(batch["index"].tolist(), *columns):
+                self.per_image[index] = {n: v for n, v in zip(names, values) if not math.isnan(v)}
+        names = {name: None for values in self.per_image.values() for name in values}
+        return {name: _mean([v[name] for v in self.per_image.values() if name in v]) for name in names}
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def regions(name: str, mask: Tensor) -> Iterator[tuple[str, Tensor | None]]:
+    """Yield the three regions a score is given for: all, inside the hole, outside it.
+
+    >>> [key for key, region in regions('PSNR', torch.zeros(1, 1, 16, 16))]
+    ['PSNR', 'PSNR_hole', 'PSNR_known']
+    """
+    yield name, None
+    yield f"{name}_hole", mask
+    yield f"{name}_known", 1 - mask

@@ -1,0 +1,44 @@
+"""How near a hallucinated face is to the true one, pixel by pixel and as a network sees it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ofhkit.functional.image_quality import pool_ssim, psnr, ssim_map
+from ofhkit.metrics.base import PerImageMetric, regions
+from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
+from ofhkit.registry import METRICS
+
+__all__ = ["LPIPS", "PSNR", "SSIM"]
+
+
+@METRICS.register_module()
+class PSNR(PerImageMetric):
+    """Peak signal-to-noise ratio in dB, RGB, all pixels; ``PSNR_hole`` and ``PSNR_known`` by region."""
+
+    optional = ("PSNR_hole", "PSNR_known")
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        return {name: psnr(sr, hr, 1.0, region) for name, region in regions("PSNR", mask)}
+
+
+@METRICS.register_module()
+class SSIM(PerImageMetric):
+    """Structural similarity, RGB, valid positions; ``SSIM_hole`` and ``SSIM_known`` by the window's centre."""
+
+    optional = ("SSIM_hole", "SSIM_known")
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        similarity = ssim_map(sr, hr, 1.0)
+        return {name: pool_ssim(similarity, hr, region) for name, region in regions("SSIM", mask)}
+
+
+@METRICS.register_module()
+class LPIPS(PerImageMetric):
+    """Learned perceptual distance (AlexNet, version 0.1); ``LPIPS_hole`` and ``LPIPS_known`` from its maps."""
+
+    optional = ("LPIPS_hole", "LPIPS_known")
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        maps = lpips_maps(sr, hr)
+        return {name: pool_lpips(maps, hr, region) for name, region in regions("LPIPS", mask)}

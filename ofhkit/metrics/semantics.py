@@ -1,0 +1,122 @@
+"""Whether the hallucinated face has its parts where the true one has them: landmarks and parsing.
+
+Both faces are read by the same network. It must not be one that a loss has used; the defaults are the networks that
+ship with the package, which no configuration trains against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ofhkit.functional.geometry import iou, nrmse
+from ofhkit.functional.image_quality import enlarge_mask
+from ofhkit.metrics.base import PerImageMetric, regions
+from ofhkit.registry import LANDMARK_PRIORS, METRICS, PARSERS, Registry
+
+__all__ = ["NRMSE", "LabelIoU", "LandmarkError", "ParsingIoU"]
+
+_BACKGROUND = 0
+
+
+class _Reader:
+    """A network that is built when it is first needed, on the device where it is needed."""
+
+    def __init__(self, role: Registry, component: nn.Module | Mapping):
+        self.role, self.component = role, component
+        self.network: nn.Module | None = None
+
+    @torch.no_grad()
+    def __call__(self, face: Tensor) -> Tensor:
+        if self.network is None:
+            with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+                self.network = self.role.build(self.component).eval()
+        return self.network.to(face.device)(face)
+
+
+@METRICS.register_module()
+class NRMSE(PerImageMetric):
+    """Landmarks of the hallucinated against those of the true face, mean distance in percent of the eye distance.
+
+    ``NRMSE_hole`` and ``NRMSE_known`` average over the points that lie inside and outside the hole in the true face.
+
+    Args:
+        landmark_prior: component of role landmark_prior, or its configuration.
+        normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
+    """
+
+    optional = ("NRMSE_hole", "NRMSE_known")
+
+    def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
+        super().__init__()
+        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPILandmarks"})
+        self.normaliser = normaliser
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        pred, target = self.detect(sr), self.detect(hr)
+        inside = _lies_in(target, enlarge_mask(mask, hr)[:, 0])
+        selections = {"NRMSE": None, "NRMSE_hole": inside, "NRMSE_known": ~inside}
+        return {name: nrmse(pred, target, self.normaliser, chosen) for name, chosen in selections.items()}
+
+
+def _lies_in(points: Tensor, region: Tensor) -> Tensor:
+    """Which of the points (N, P, 2) fall on pixels where ``region`` (N, H, W) is 1."""
+    height, width = region.shape[-2:]
+    x, y = points.round().long().unbind(-1)
+    rows = torch.arange(len(points), device=points.device)[:, None]
+    return region[rows, y.clamp(0, height - 1), x.clamp(0, width - 1)] > 0.5
+
+
+@METRICS.register_module()
+class ParsingIoU(PerImageMetric):
+    """Label maps of the hallucinated against those of the true face: mean IoU of the classes in either.
+
+    ``IoU`` counts the background as a class, ``IoU_parts`` leaves it out; ``IoU_hole`` and ``IoU_known`` are ``IoU``
+    inside and outside the hole.
+
+    Args:
+        parser: component of role parser, or its configuration.
+    """
+
+    optional = ("IoU_hole", "IoU_known", "IoU_parts")
+
+    def __init__(self, parser: nn.Module | Mapping | None = None):
+        super().__init__()
+        self.parse = _Reader(PARSERS, parser or {"type": "FaceParser", "weights": "face_parser.safetensors"})
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        pred, target = self.parse(sr), self.parse(hr)
+        classes = target.shape[1]
+        pred, target = pred.argmax(1), target.argmax(1)
+        large = enlarge_mask(mask, hr)
+        values = {name: iou(pred, target, classes, mask=region) for name, region in regions("IoU", large)}
+        return values | {"IoU_parts": iou(pred, target, classes, ignore=_BACKGROUND)}
+
+
+@METRICS.register_module()
+class LandmarkError(PerImageMetric):
+    """A landmark network against labelled points, mean distance in percent of the eye distance (``NRMSE``).
+
+    Args:
+        normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
+    """
+
+    def __init__(self, normaliser: str = "outer_eyes"):
+        super().__init__()
+        self.normaliser = normaliser
+
+    def measure(self, predicted_landmarks: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+        return {"NRMSE": nrmse(predicted_landmarks, landmarks, self.normaliser)}
+
+
+@METRICS.register_module()
+class LabelIoU(PerImageMetric):
+    """A parser against labelled pixels: ``IoU`` with the background as a class, ``IoU_parts`` without."""
+
+    optional = ("IoU_parts",)
+
+    def measure(self, parsing_logits: Tensor, parsing: Tensor) -> dict[str, Tensor]:
+        pred, classes = parsing_logits.argmax(1), parsing_logits.shape[1]
+        return {"IoU": iou(pred, parsing, classes), "IoU_parts": iou(pred, parsing, classes, ignore=_BACKGROUND)}

@@ -1,5 +1,6 @@
 """Where faces come from: CelebA files, packed arrays, folders, rendered heads."""
 
 from ofhkit.datasets.packed import PackedFaces
+from ofhkit.datasets.synthetic import SyntheticFaces
 
-__all__ = ["PackedFaces"]
+__all__ = ["PackedFaces", "SyntheticFaces"]

@@ -1,0 +1,267 @@
+"""Everything that is drawn by chance: one ``Scene`` holds a person, an expression, a style, a camera and the light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ofhkit.datasets.synthetic.head import Head, macro_mixture
+from ofhkit.datasets.synthetic.visibility import direction
+
+SPLITS = ("train", "val", "test")
+HAIR_STYLES = ("bald", "buzz", "short", "swept", "fringe", "curly", "bob", "long", "tied")
+BEARDS = ("none", "stubble", "moustache", "goatee", "full")
+HATS = ("none", "beanie", "cap", "scarf")
+GLASSES = ("none", "round", "square", "oval", "sun")
+# sRGB skin from light to dark: (share of the way, colour)
+_SKIN = np.array([
+    (0.00, 244, 211, 196), (0.18, 231, 187, 163), (0.36, 212, 160, 128), (0.54, 180, 124, 90), (0.72, 138, 88, 60),
+    (0.87, 98, 61, 43), (1.00, 68, 43, 33),
+])  # fmt: skip
+_HAIR = np.array([
+    (22, 18, 17), (42, 30, 24), (70, 47, 32), (104, 72, 46), (152, 112, 68), (198, 162, 108), (128, 62, 34),
+])  # fmt: skip  # black, darkest brown ... blond, red
+_IRIS = np.array([(52, 31, 20), (82, 54, 30), (104, 84, 48), (84, 104, 82), (92, 120, 150), (122, 136, 146)])
+
+
+@dataclass
+class Scene:
+    """One drawn scene; colours are sRGB 0..255, angles radians, lengths the head model's decimetres."""
+
+    weights: dict[str, float]  # of the head's shape targets
+    age: float  # years
+    male: float  # 0..1
+    melanin: float  # 0 lightest .. 1 darkest
+    skin: np.ndarray
+    redness: float
+    freckles: float
+    blemish: float
+    shine: float
+    wrinkles: np.ndarray  # forehead, eyes, mouth
+    sockets: float
+    lip_colour: np.ndarray
+    makeup: float
+    brow_width: float
+    brow_density: float
+    brow_tilt: float
+    brow_colour: np.ndarray
+    iris: np.ndarray
+    gaze: np.ndarray  # (2,) right, up
+    hair: str
+    hair_colour: np.ndarray
+    hair_thickness: float
+    hair_length: float
+    hair_part: float  # azimuth of the parting
+    hairline: float  # shift upwards
+    recede: float
+    hair_wave: float
+    beard: str
+    beard_density: float
+    beard_length: float
+    hat: str
+    hat_colour: np.ndarray
+    glasses: str
+    glasses_colour: np.ndarray
+    glasses_size: float
+    cloth_colour: np.ndarray
+    cloth_height: float
+    yaw: float
+    pitch: float
+    roll: float
+    distance: float
+    key: np.ndarray  # (3,) direction of the main light, camera space
+    key_strength: float
+    key_colour: np.ndarray
+    fill: np.ndarray
+    fill_strength: float
+    ambient: float
+    sky: np.ndarray
+    rim_strength: float
+    exposure: float
+    white_balance: np.ndarray
+    contrast: float
+    saturation: float
+    blur: float
+    noise: float
+    jpeg_quality: int
+    background: str
+    background_colours: np.ndarray
+    offsets: np.ndarray = field(repr=False)  # (16, 2) places in the noise tiles
+
+
+def generator(seed: int, split: str, index: int) -> np.random.Generator:
+    """The random numbers of one face: a function of (seed, split, index) alone.
+
+    >>> generator(0, 'train', 1).random() == generator(0, 'train', 1).random() != generator(0, 'test', 1).random()
+    True
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), index))
+    return np.random.Generator(np.random.Philox(sequence))
+
+
+def draw_scene(head: Head, rng: np.random.Generator) -> Scene:
+    """Draw a scene; ages 18..85 and skin tones are spread evenly."""
+    melanin, age, male = rng.random(), rng.uniform(18, 85), float(rng.random() < 0.5)
+    male = float(np.clip(male + (0.5 - male) * abs(rng.normal(0, 0.25)), 0, 1))
+    old = float(np.clip((age - 22) / 60, 0, 1)) ** 1.2
+    weights = _shape(head, rng, melanin, male, old)
+    weights.update(_expression(rng))
+    look = _skin(rng, melanin, age, male)
+    look.update(_style(rng, melanin, age, male, look))
+    look.update(_light(rng))
+    look.update(_picture(rng, melanin))
+    return Scene(weights=weights, age=age, male=male, melanin=melanin, **look)
+
+
+def _shape(head: Head, rng, melanin: float, male: float, old: float) -> dict[str, float]:
+    race = rng.dirichlet([0.15 + 1.6 * melanin**2, 0.7, 0.25 + 1.2 * (1 - melanin)])
+    weight, muscle = np.clip(rng.normal(0, [0.45, 0.35]), -1, 1)
+    weights = macro_mixture(tuple(race), male, old, weight, muscle)
+    for trait, ways in head.traits.items():
+        amount = rng.normal(0, 0.15 if trait.startswith("head/") else 0.28)
+        way = rng.integers(len(ways)) if len(ways) > 2 else int(amount > 0 and len(ways) == 2)
+        if len(ways) == 1 and amount < 0:
+            continue
+        for name in ways[way]:
+            weights[name] = float(np.clip(abs(amount) + rng.normal(0, 0.04), 0, 1))
+    return weights
+
+
+def _expression(rng) -> dict[str, float]:
+    out: dict[str, float] = {}
+    mood = rng.random()
+    if mood < 0.4:  # a smile, often with teeth
+        smile, teeth = rng.uniform(0.25, 0.95), rng.random() < 0.6
+        pair = {"mouthSmile": smile, "cheekSquint": 0.6 * smile, "eyeSquint": 0.4 * smile * rng.random()}
+        if teeth:
+            pair |= {"mouthUpperUp": rng.uniform(0.15, 0.5), "mouthLowerDown": rng.uniform(0.1, 0.5)}
+            out["jawOpen"] = rng.uniform(0.02, 0.22)
+    elif mood < 0.55:  # speaking, surprise
+        pair = {"mouthSmile": max(0, rng.normal(0, 0.2)), "mouthLowerDown": rng.uniform(0, 0.4)}
+        out |= {"jawOpen": rng.uniform(0.1, 0.5), "mouthFunnel": max(0, rng.normal(0, 0.3))}
+    elif mood < 0.65:  # displeased
+        pair = {
+            "mouthFrown": rng.uniform(0.1, 0.6),
+            "browDown": rng.uniform(0.1, 0.6),
+            "mouthPress": rng.uniform(0, 0.4),
+        }
+    else:
+        pair = {"mouthSmile": max(0, rng.normal(0.05, 0.1)), "mouthPress": max(0, rng.normal(0, 0.15))}
+    pair["eyeBlink"] = max(pair.get("eyeBlink", 0), rng.normal(-0.05, 0.15), 0)
+    pair.setdefault("browDown", max(0, rng.normal(-0.1, 0.2)))
+    pair["browOuterUp"] = max(0, rng.normal(-0.1, 0.25))
+    out["browInnerUp"] = max(0, rng.normal(-0.05, 0.2))
+    for name, value in pair.items():
+        lopsided = rng.normal(0, 0.06)
+        for side, sign in (("Left", 1), ("Right", -1)):
+            out[name + side] = value * (1 + sign * lopsided)
+    out["mouthLeft"], out["mouthRight"] = np.maximum(0, [lean := rng.normal(0, 0.05), -lean])
+    return {f"unit/{name}": float(np.clip(value, 0, 1)) for name, value in out.items()}
+
+
+def _skin(rng, melanin: float, age: float, male: float) -> dict:
+    skin = np.array([np.interp(melanin, _SKIN[:, 0], _SKIN[:, k]) for k in (1, 2, 3)])
+    skin = skin * (1 + rng.normal(0, 0.03)) * (1 + rng.normal(0, [0.02, 0.015, 0.03]))
+    aged = np.clip((age - 28) / 50, 0, 1)
+    makeup = float(rng.random() < 0.5) * rng.uniform(0.3, 1) * (male < 0.4)
+    natural = skin * np.array([0.88, 0.62, 0.62]) * (1 - 0.1 * melanin) + [6, 0, 4]
+    stick = np.array([rng.uniform(110, 200), rng.uniform(25, 80), rng.uniform(45, 100)])
+    cool = rng.random(3) ** [1.0, 1.0, 1.0]
+    return {
+        "skin": skin,
+        "redness": rng.uniform(0.3, 1.2),
+        "freckles": max(0.0, rng.normal(-0.3, 0.6)) * (melanin < 0.4),
+        "blemish": rng.uniform(0.4, 1.2) + 0.5 * aged,
+        "shine": rng.uniform(0.3, 1.2),
+        "wrinkles": aged * rng.uniform(0.4, 1.2, 3) + 0.08 * cool,
+        "sockets": rng.uniform(0.1, 0.5) + 0.35 * aged * rng.random(),
+        "lip_colour": natural * (1 - 0.7 * makeup) + 0.7 * makeup * stick,
+        "makeup": makeup,
+    }
+
+
+def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
+    odds = np.array([0.3, 0.18, 0.12, 0.12, 0.05 + 0.2 * (melanin < 0.45), 0.2 * (melanin < 0.4), 0.06])
+    odds *= [1, 1, 1, 1, melanin < 0.6, melanin < 0.5, melanin < 0.4]
+    colour = _HAIR[rng.choice(7, p=odds / odds.sum())] * rng.uniform(0.8, 1.2)
+    grey = np.clip(rng.normal((age - 50) / 22, 0.35), 0, 1) ** 1.3
+    silver = np.array([168, 166, 164]) * rng.uniform(0.75, 1.15)
+    tuft = np.clip(grey + rng.normal(0, 0.15), 0, 1)
+    hair = colour * (1 - grey) + silver * grey
+    chances = {  # by style, for men and women
+        "bald": (0.06 + 0.1 * (age > 45), 0.0), "buzz": (0.2, 0.015), "short": (0.3, 0.08), "swept": (0.2, 0.06),
+        "fringe": (0.1, 0.14), "curly": (0.06 + 0.06 * melanin, 0.1 + 0.1 * melanin), "bob": (0.01, 0.18),
+        "long": (0.04, 0.3), "tied": (0.01, 0.16),
+    }  # fmt: skip
+    odds = np.array([chances[s][0] * male + chances[s][1] * (1 - male) for s in HAIR_STYLES])
+    style = HAIR_STYLES[rng.choice(len(HAIR_STYLES), p=odds / odds.sum())]
+    odds = np.array([0.42, 0.25, 0.07, 0.1, 0.16])
+    beard = BEARDS[rng.choice(5, p=odds)] if rng.random() < np.clip(2 * male - 0.9, 0, 1) else "none"
+    hat = HATS[rng.choice(4, p=[0.9, 0.035, 0.035, 0.03])]
+    if hat == "scarf" and male > 0.5:
+        hat = "none"
+    glasses = GLASSES[rng.choice(5, p=[0.78, 0.06, 0.08, 0.06, 0.02])]
+    frame = np.array([(18, 17, 18), (60, 38, 24), (120, 116, 112), (150, 110, 60), (90, 20, 26)])[rng.integers(5)]
+    return {
+        "brow_width": rng.uniform(0.026, 0.044) * (0.8 + 0.3 * male),
+        "brow_density": rng.uniform(0.5, 0.95),
+        "brow_tilt": rng.normal(0, 0.012),
+        "brow_colour": (0.75 * colour + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
+        "iris": _IRIS[
+            rng.choice(6, p=[0.25, 0.25, 0.15, 0.1, 0.15, 0.1] if melanin < 0.4 else [0.7, 0.25, 0.05, 0, 0, 0])
+        ]
+        * rng.uniform(0.8, 1.2),
+        "gaze": rng.normal(0, [0.13, 0.06]),
+        "hair": style,
+        "hair_colour": hair,
+        "hair_thickness": rng.uniform(0.6, 1.4),
+        "hair_length": rng.random(),
+        "hair_part": rng.uniform(0.1, 0.5) * rng.choice([-1, 1]),
+        "hairline": rng.normal(0.0, 0.04) + 0.04 * male * (age > 45),
+        "recede": male * np.clip(rng.normal((age - 45) / 60, 0.25), 0, 1),
+        "hair_wave": rng.random(),
+        "beard": beard,
+        "beard_density": rng.uniform(0.55, 1.0),
+        "beard_length": rng.uniform(0.2, 1.0),
+        "hat": hat,
+        "hat_colour": rng.uniform(15, 220, 3) * 0.6 + rng.uniform(10, 90),
+        "glasses": glasses,
+        "glasses_colour": frame,
+        "glasses_size": rng.uniform(0.9, 1.15),
+        "cloth_colour": rng.uniform(10, 235) * 0.7 + rng.uniform(0, 70, 3),
+        "cloth_height": rng.uniform(-0.1, 0.35),
+    }
+
+
+def _light(rng) -> dict:
+    warm = rng.normal(0, 0.08)
+    return {
+        "key": direction(rng.normal(0, 0.75), rng.uniform(0.05, 1.05)),
+        "key_strength": rng.uniform(0.35, 1.0),
+        "key_colour": np.array([1 + warm, 1.0, 1 - warm]),
+        "fill": direction(rng.uniform(-1.5, 1.5), rng.uniform(-0.3, 0.5)),
+        "fill_strength": rng.uniform(0.05, 0.3),
+        "ambient": rng.uniform(0.2, 0.5),
+        "sky": 1 + rng.normal(0, 0.05, 3),
+        "rim_strength": max(0.0, rng.normal(-0.1, 0.3)),
+    }
+
+
+def _picture(rng, melanin: float) -> dict:
+    return {
+        "yaw": float(np.clip(rng.normal(0, 0.24), -0.65, 0.65)),
+        "pitch": float(np.clip(rng.normal(0, 0.1), -0.3, 0.3)),
+        "roll": rng.normal(0, 0.06),
+        "distance": rng.uniform(6.5, 18),
+        "exposure": 0.4 * np.exp(rng.normal(0, 0.22)) * (1 - 0.42 * melanin),
+        "white_balance": 1 + rng.normal(0, [0.05, 0.02, 0.07]),
+        "contrast": rng.uniform(0.0, 0.7),
+        "saturation": rng.uniform(0.75, 1.2),
+        "blur": rng.uniform(0.2, 1.5),
+        "noise": rng.uniform(0.002, 0.018),
+        "jpeg_quality": int(rng.integers(60, 101)),
+        "background": str(rng.choice(["plain", "gradient", "blobs", "edges", "clouds"], p=[0.25, 0.2, 0.25, 0.2, 0.1])),
+        "background_colours": rng.uniform(5, 250, (6, 1)) * 0.75 + rng.uniform(0, 62, (6, 3)),
+        "offsets": rng.uniform(0, 512, (16, 2)),
+    }

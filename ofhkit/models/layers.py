@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from ofhkit.ops import fold
+
 
 class ConvBNReLU(nn.Sequential):
     """Conv - BatchNorm - ReLU, "same" padding for stride 1 and exact halving for stride 2 with even kernels."""
@@ -15,3 +17,7 @@ class ConvBNReLU(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
+
+    def fused(self) -> nn.Module:
+        """Return the same block as one operation, for inference."""
+        return fold(self[0], self[1], "relu")

@@ -1,12 +1,22 @@
 """Fused upsampling operators: plain reference, exact algebra, Triton kernels; one public function each."""
 
 from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
+from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
+from ofhkit.ops.fusion import FusedNetwork, fuse
+from ofhkit.ops.onednn import FastConv2d
 from ofhkit.ops.upsample_conv import IMPLEMENTATIONS, UpsampleConv2d, phase_kernel, upsample_conv2d, upsample_nearest
 
 __all__ = [
     "IMPLEMENTATIONS",
+    "FastConv2d",
+    "FusedNetwork",
     "UpsampleConv2d",
     "UpsampledBatchNorm2d",
+    "affine",
+    "batch_norm_affine",
+    "fold",
+    "fold_skip",
+    "fuse",
     "phase_kernel",
     "upsample_conv2d",
     "upsample_nearest",

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.models.layers import ConvBNReLU
-from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d
+from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, affine, fold
 from ofhkit.registry import INPAINTERS
 
 
@@ -34,6 +34,26 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(x))
         return F.relu(self.bn2(self.conv(x)))
+
+    def fused(self) -> nn.Module:
+        """Return the same block for inference: the first normalisation has no convolution before it to go into."""
+        return nn.Sequential(affine(self.bn1, relu=True), fold(self.conv, self.bn2, "relu"))
+
+
+class FusedEncoderDecoder(nn.Module):
+    """An :class:`EncoderDecoder` with its normalisations folded, for inference."""
+
+    def __init__(self, network: EncoderDecoder):
+        super().__init__()
+        self.mask_channel = network.mask_channel
+        self.layers = nn.Sequential(
+            *(block.fused() for block in (*network.encoder, *network.decoder)),
+            fold(network.head1, activation="relu"),
+            fold(network.head2, activation="sigmoid"),
+        )
+
+    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+        return self.layers(torch.cat((lr, mask), dim=1) if self.mask_channel else lr)
 
 
 @INPAINTERS.register_module()
@@ -82,3 +102,7 @@ class EncoderDecoder(nn.Module):
         x = self.decoder(self.encoder(x))
         x = F.relu(self.head1(x))
         return torch.sigmoid(self.head2(x))
+
+    def fused(self) -> nn.Module:
+        """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
+        return FusedEncoderDecoder(self)

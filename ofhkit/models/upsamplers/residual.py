@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, upsample_nearest
+from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, fold_skip, upsample_nearest
 from ofhkit.registry import UPSAMPLERS
 
 
@@ -50,6 +50,28 @@ class ResidualBlock(nn.Module):
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.conv3(y) + skip
         return F.relu(self.bn3(y))
+
+    def fused(self) -> nn.Module:
+        """Return the same block with its normalisations folded, for inference."""
+        return FusedResidualBlock(self)
+
+
+class FusedResidualBlock(nn.Module):
+    """A :class:`ResidualBlock` in three convolutions: the last normalisation's scale goes into both branches."""
+
+    def __init__(self, block: ResidualBlock):
+        super().__init__()
+        self.conv1 = fold(block.conv1, block.bn1, "relu")
+        self.conv2 = fold(block.conv2, block.bn2, "relu")
+        self.conv3 = fold(block.conv3, block.bn3, "relu")
+        self.skip = fold_skip(block.skip, block.bn3)
+        self.upsample_input = block.upsample_input
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.skip(x)
+        if self.upsample_input:
+            skip = upsample_nearest(skip)
+        return self.conv3(self.conv2(self.conv1(x)), skip)
 
 
 @UPSAMPLERS.register_module()
@@ -84,3 +106,12 @@ class ResidualUpsampler(nn.Module):
         x = F.relu(self.head1(x))  # (N, 64, 128, 128)
         x = F.relu(self.head2(x))
         return torch.sigmoid(self.head3(x))
+
+    def fused(self) -> nn.Module:
+        """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
+        return nn.Sequential(
+            *(block.fused() for block in self.blocks),
+            fold(self.head1, activation="relu"),
+            fold(self.head2, activation="relu"),
+            fold(self.head3, activation="sigmoid"),
+        )

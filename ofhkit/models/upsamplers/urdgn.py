@@ -12,8 +12,23 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.ops import UpsampleConv2d
+from ofhkit.ops import UpsampleConv2d, fold
 from ofhkit.registry import UPSAMPLERS
+
+
+class FusedURDGN(nn.Module):
+    """A :class:`URDGN` with its normalisations and the output's change of range folded, for inference."""
+
+    def __init__(self, network: URDGN):
+        super().__init__()
+        layers = [fold(getattr(network, f"conv{i}"), getattr(network, f"bn{i}"), "relu") for i in range(1, 5)]
+        last = fold(network.conv5)
+        last.weight.mul_(0.5)
+        last.bias.add_(1).mul_(0.5)
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.layers(2 * lr - 1)
 
 
 @UPSAMPLERS.register_module()
@@ -55,3 +70,7 @@ class URDGN(nn.Module):
         x = F.relu(self.bn3(self.conv3(x)))  # 64x64
         x = F.relu(self.bn4(self.conv4(x)))  # 128x128
         return (self.conv5(x) + 1) / 2
+
+    def fused(self) -> nn.Module:
+        """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
+        return FusedURDGN(self)

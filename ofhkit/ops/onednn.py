@@ -1,0 +1,133 @@
+"""Convolutions with their bias, skip sum and activation in one pass, by oneDNN's post-operations where torch has them.
+
+The operators are torch's own but private, so they are tried once on a tiny input and compared with the public ones;
+where they are missing or differ, :class:`FastConv2d` runs the public operators: the same values in more passes.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
+
+
+class FastConv2d(nn.Module):
+    """An inference-only convolution (or transposed convolution) with skip sum and activation.
+
+    Weights are buffers, already folded; on a CPU they are also kept in oneDNN's own layout, per input size.
+
+    Args:
+        weight: as for ``F.conv2d``, or for ``F.conv_transpose2d`` where ``transposed``.
+        bias: one number an output channel.
+        stride, padding: as for ``F.conv2d``.
+        activation: ``None``, ``'relu'`` or ``'sigmoid'``, applied after the skip is added.
+        transposed: run a transposed convolution (which takes no skip).
+
+    Shape:
+        ``x`` (N, C, H, W) -> (N, O, H', W'); ``skip``, of the output's shape, is overwritten.
+
+    >>> layer = FastConv2d(torch.ones(1, 1, 1, 1), torch.zeros(1), activation='relu')
+    >>> layer(torch.tensor([[[[-1., 2.]]]]), torch.tensor([[[[3., 3.]]]])).flatten().tolist()
+    [2.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int = 1,
+        padding: int = 0,
+        activation: str | None = None,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach().contiguous())
+        self.register_buffer("bias", bias.detach())
+        self.stride = stride
+        self.padding = padding
+        self.activation = activation
+        self.transposed = transposed
+        self._packed: dict[tuple, Tensor] = {}
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Convolve, add ``skip``, activate."""
+        if x.device.type == "cpu" and x.numel() and not torch.compiler.is_compiling() and available(x.dtype):
+            return self._forward_onednn(x, skip)
+        if self.transposed:
+            y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding)
+        else:
+            y = F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        if skip is not None:
+            y += skip
+        return getattr(torch, f"{self.activation}_")(y) if self.activation else y
+
+    def _forward_onednn(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        weight = self._packed.get(x.shape)
+        if weight is None:
+            weight = self._packed[x.shape] = self._pack(list(x.shape))
+        padding, stride, one = [self.padding] * 2, [self.stride] * 2, [1, 1]
+        activation = ACTIVATIONS[self.activation]
+        ops = torch.ops.mkldnn
+        if self.transposed:
+            return ops._convolution_transpose_pointwise(
+                x, weight, self.bias, padding, [0, 0], stride, one, 1, activation, [], ""
+            )
+        if skip is None:
+            return ops._convolution_pointwise(x, weight, self.bias, padding, stride, one, 1, activation, [], "")
+        unary = None if activation == "none" else activation
+        return ops._convolution_pointwise_.binary(
+            skip, x, weight, self.bias, padding, stride, one, 1, "add", 1.0, unary, [], ""
+        )
+
+    def _pack(self, size: list[int]) -> Tensor:
+        padding, stride, one = [self.padding] * 2, [self.stride] * 2, [1, 1]
+        if len(self._packed) >= 8:  # a stream of ever new sizes must not fill the memory
+            self._packed.clear()
+        if self.transposed:
+            return torch.ops.mkldnn._reorder_convolution_transpose_weight(
+                self.weight, padding, [0, 0], stride, one, 1, size
+            )
+        return torch.ops.mkldnn._reorder_convolution_weight(self.weight, padding, stride, one, 1, size)
+
+    def _apply(self, fn, recurse: bool = True):
+        self._packed = {}
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_packed": {}}  # oneDNN's tensors cannot be copied or pickled
+
+    def extra_repr(self) -> str:
+        """Name what distinguishes two layers in speed."""
+        shape = "x".join(map(str, self.weight.shape))
+        return f"{shape}, stride={self.stride}, activation={self.activation}, transposed={self.transposed}"
+
+
+@functools.cache
+def available(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's fused convolutions exist here for ``dtype`` and agree with the public operators."""
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x, skip, weight = (torch.randn(1, 16, 4, 5, generator=generator).to(dtype) for _ in range(3))
+    weight = weight[:, :, :3, :3].expand(16, 16, 3, 3)
+    bias = torch.randn(16, generator=generator).to(dtype)
+    x, skip = (t.contiguous(memory_format=torch.channels_last) for t in (x, skip))
+    try:
+        with torch.inference_mode():
+            for transposed in (False, True):
+                layer = FastConv2d(weight, bias, 1, 1, "relu", transposed)
+                convolve = F.conv_transpose2d if transposed else F.conv2d
+                plain = convolve(x.float(), weight.float(), bias.float(), padding=1)
+                pairs = [(layer._forward_onednn(x, None), plain)]
+                if not transposed:
+                    pairs.append((layer._forward_onednn(x, skip.clone()), plain + skip.float()))
+                tolerance = 1e-5 if dtype == torch.float32 else 3e-2
+                if any((got - want.relu()).abs().max() > tolerance * want.abs().max() for got, want in pairs):
+                    return False
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return True

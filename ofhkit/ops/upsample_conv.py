@@ -55,6 +55,22 @@ def check_implementation(name: str) -> None:
         raise OfhkitError(f"implementation={name!r} is unknown: {did_you_mean(name, IMPLEMENTATIONS)}.")
 
 
+def set_implementation(model: nn.Module, name: str) -> nn.Module:
+    """Choose the implementation of every upsampling operator inside ``model``; returns ``model``.
+
+    Raises:
+        OfhkitError: The implementation is unknown.
+
+    >>> set_implementation(nn.Sequential(UpsampleConv2d(1, 1)), 'plain')[0].implementation
+    'plain'
+    """
+    check_implementation(name)
+    for module in model.modules():
+        if hasattr(module, "implementation"):
+            module.implementation = name
+    return model
+
+
 def upsample_nearest(x: Tensor) -> Tensor:
     """Repeat every pixel 2 x 2 times.
 

@@ -1,5 +1,6 @@
 """Fused networks against the plain ones in float64, with random statistics, negative scales and large weights."""
 
+import copy
 import warnings
 
 import pytest
@@ -10,7 +11,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters.encoder_decoder import EncoderDecoder
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.models.upsamplers.urdgn import URDGN
-from ofhkit.ops import FusedNetwork, fuse, fusion
+from ofhkit.ops import FusedNetwork, fuse, fusion, set_implementation
 
 
 def randomise(model, seed=0):
@@ -116,6 +117,30 @@ def test_bfloat16_returns_float32_close_to_the_plain_network():
     y = fuse(network, precision="bfloat16")(x)
     assert y.dtype == torch.float32
     assert 1e-6 < (y - network(x)).abs().max() < 5e-2
+
+
+def training_steps(network, implementation, steps=3):
+    """A few SGD steps; returns outputs, gradients and the final state."""
+    set_implementation(network, implementation)
+    results = []
+    for step in range(steps):
+        torch.manual_seed(step)
+        inputs = arguments(network, (8, 8), n=2, dtype=torch.float64)
+        y = network(*inputs)
+        grads = torch.autograd.grad((y - 0.3).square().mean(), list(network.parameters()))
+        with torch.no_grad():
+            for parameter, grad in zip(network.parameters(), grads):
+                parameter -= 0.05 * grad
+        results += [y.detach(), *grads]
+    return results + [t.double() for t in network.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_with_the_exact_algebra_equals_training_with_the_plain_operators(name):
+    plain = randomise(NETWORKS[name]()).double().train()
+    phase = copy.deepcopy(plain)
+    for got, want in zip(training_steps(phase, "auto"), training_steps(plain, "plain")):
+        assert (got - want).abs().max() <= 1e-9 * max(1, want.abs().max())
 
 
 class Wrong(nn.Module):

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, torch
+from ofhkit.ops import keep_freed_memory
+torch.set_num_threads(1)
+if {keep} and not keep_freed_memory():
+    raise SystemExit(3)
+torch.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(keep):
+    done = subprocess.run([sys.executable, "-c", FAULTS.format(keep=keep)], capture_output=True, text=True, check=False)
+    if done.returncode == 3:
+        pytest.skip("not glibc")
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_freed_memory_is_used_again_without_page_faults():
+    without, kept = faults(False), faults(True)
+    if without < 100:
+        pytest.skip("this allocator keeps large blocks anyway")
+    assert kept < without / 10

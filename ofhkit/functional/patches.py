@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from math import gcd
+
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
@@ -42,7 +43,9 @@ def extract_patches(images: Tensor, patch: int, step: int) -> Tensor:
     """
     for side in images.shape[-2:]:
         patch_grid(side, patch, step)
-    return F.unfold(images, patch, stride=step).mT
+    windows = images.unfold(2, patch, step).unfold(3, patch, step)  # (N, C, rows, columns, patch, patch), a view
+    count, channels, rows, columns = windows.shape[:4]
+    return windows.permute(0, 2, 3, 1, 4, 5).reshape(count, rows * columns, channels * patch**2)
 
 
 def average_patches(patches: Tensor, size: int, patch: int, step: int) -> Tensor:
@@ -58,7 +61,23 @@ def average_patches(patches: Tensor, size: int, patch: int, step: int) -> Tensor
     >>> average_patches(torch.ones(1, 49, 3 * 32 * 32), size=128, patch=32, step=16).unique()
     tensor([1.])
     """
-    patch_grid(size, patch, step)
-    total = F.fold(patches.mT, (size, size), patch, stride=step)
-    cover = F.fold(patches.new_ones(1, patch * patch, patches.shape[1]), (size, size), patch, stride=step)
+    grid = patch_grid(size, patch, step)
+    total = _add_patches(patches, grid, patch, step)
+    cover = _add_patches(patches.new_ones(1, grid**2, patches.shape[2]), grid, patch, step)
     return total / cover
+
+
+def _add_patches(patches: Tensor, grid: int, patch: int, step: int) -> Tensor:
+    """Sum of all patches in their places: the image is cut into cells so small that every patch is whole cells."""
+    cell = gcd(patch, step)
+    across, apart = patch // cell, step // cell
+    count, _, numbers = patches.shape
+    channels, cells = numbers // patch**2, apart * (grid - 1) + across
+    total = patches.new_zeros(count, channels, cells, cell, cells, cell)
+    parts = patches.reshape(count, grid, grid, channels, across, cell, across, cell)
+    reach = apart * (grid - 1) + 1
+    for i in range(across):
+        for j in range(across):
+            part = parts[:, :, :, :, i, :, j].permute(0, 3, 1, 4, 2, 5)
+            total[:, :, i : i + reach : apart, :, j : j + reach : apart] += part
+    return total.reshape(count, channels, cells * cell, cells * cell)

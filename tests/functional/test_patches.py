@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.patches import average_patches, extract_patches
@@ -25,3 +26,17 @@ def test_averaging_undoes_cutting_and_averages():
 def test_gaps_are_refused(size, patch, step):
     with pytest.raises(OfhkitError, match="do not cover"):
         extract_patches(torch.zeros(1, 1, size, size), patch, step)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "step"), [(128, 32, 16), (16, 4, 3), (15, 6, 3), (16, 4, 4), (16, 6, 2), (7, 7, 1)]
+)
+def test_equals_torchs_fold(size, patch, step):
+    grid = (size - patch) // step + 1
+    patches = torch.rand(2, grid**2, 3 * patch**2, dtype=torch.float64)
+    total, cover = (
+        nn.functional.fold(p.mT, (size, size), patch, stride=step) for p in (patches, torch.ones_like(patches))
+    )
+    assert (average_patches(patches, size, patch, step) - total / cover).abs().max() < 1e-14
+    images = torch.rand(2, 3, size, size)
+    assert torch.equal(extract_patches(images, patch, step), nn.functional.unfold(images, patch, stride=step).mT)

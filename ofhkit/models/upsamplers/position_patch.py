@@ -26,7 +26,7 @@ from ofhkit.models.upsamplers.fitted import FittedUpsampler
 from ofhkit.registry import UPSAMPLERS
 
 _MIDDLE = 0.5
-_CHUNK = 32  # faces at a time while fitting: 40 MB of float64 patches
+_CHUNK = 16  # faces at a time while fitting: 20 MB of float64 patches
 
 
 @UPSAMPLERS.register_module()

@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 from ofhkit.errors import OfhkitError
 from ofhkit.models.upsamplers import MeanFace, PositionPatch
@@ -124,29 +123,3 @@ def test_bad_faces_are_refused():
         ma.finalise()
     with pytest.raises(OfhkitError, match="do not cover"):
         PositionPatch(patch=4, step=5)
-
-
-def fit_share(rank, address, out):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    lr, hr = torch.load(out / "faces.pt", weights_only=True)
-    ma = PositionPatch(**SMALL).double()
-    share = slice(0, 3) if rank == 0 else slice(3, None)
-    ma.partial_fit(lr[share], hr[share])
-    ma.finalise()
-    torch.save(ma.state_dict(), out / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def test_two_processes_fit_together(tmp_path):
-    lr, hr = faces(10, seed=7)
-    torch.save((lr, hr), tmp_path / "faces.pt")
-    mp.spawn(fit_share, (f"file://{tmp_path}/meet", tmp_path), nprocs=2)
-    alone, joined, other = (PositionPatch(**SMALL).double() for _ in range(3))
-    alone.partial_fit(lr, hr)
-    alone.finalise()
-    joined.load_state_dict(torch.load(tmp_path / "0.pt", weights_only=True))
-    other.load_state_dict(torch.load(tmp_path / "1.pt", weights_only=True))
-    assert joined.num_faces == 10
-    assert torch.allclose(joined(lr), alone(lr), atol=1e-10, rtol=0)
-    assert torch.allclose(joined(lr), other(lr), atol=1e-10, rtol=0)

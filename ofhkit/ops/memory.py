@@ -11,9 +11,9 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 def keep_freed_memory() -> bool:
     """Let this process keep the memory it frees, so that large activations are not mapped anew in every step.
 
-    glibc maps every block above 32 MB on its own and returns it to the system when freed; the next allocation then
-    pays one page fault for each of its pages. Afterwards freed blocks are reused instead; the process holds on to its
-    peak. Values do not change.
+    glibc maps every block above 32 MB on its own and gives it back when it is freed; the next allocation then pays
+    one page fault for each of its pages. Afterwards freed blocks are reused instead; the process holds on to its peak.
+    Values do not change.
 
     Returns:
         Whether the C library understood (glibc does; elsewhere nothing happens).

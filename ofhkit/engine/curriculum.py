@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,11 @@ import torch
 
 from ofhkit import __version__
 from ofhkit.config import to_json
-from ofhkit.engine.checkpoint import list_checkpoints, load_weights, save_weights
-from ofhkit.engine.draws import first, training_loader
-from ofhkit.engine.hooks import Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.engine.hooks.progress import clock
-from ofhkit.engine.optim import amp_dtype, build_schedulers, scale_schedule
-from ofhkit.engine.runner import Runner, pick_device
-from ofhkit.engine.steps import Context, Step, fingerprint, scaled
+from ofhkit.engine.runner import pick_device
+from ofhkit.engine.steps import Context, Step, fingerprint
+from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
@@ -71,9 +69,9 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     if options.budget <= 0:
         raise OfhkitError(f"--budget must be positive, got {options.budget}")
     device = pick_device(options.device)
-    train, val = (DATASETS.build(config.data.dataset, split=split) for split in ("train", "val"))
-    seed = config.runtime.seed
-    context = Context(config, train.metainfo["data_hash"], seed, options.budget)
+    train, val = _datasets(config, say)
+    data = {"hash": train.metainfo["data_hash"], "num_train": len(train)}
+    context = Context(config, data, config.runtime.seed, options.budget)
     plan = plan_steps(config)
     _check_names(options.steps, config)
     say(f"{name}: {len(train)} training faces of {train.metainfo['name']}, device {device}, budget {options.budget:g}")
@@ -90,7 +88,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         elif wanted:
             if not step.shared and _mark_of(folder) not in (None, mark):
                 say(f"[{key}] settings or data changed: the earlier run is kept as {_set_aside(folder).name}")
-            _train(key, step, recipe, mark, folder, context, config, (train, val), device, options, say)
+            _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say), mark)
         else:
             say(f"[{key}] left out (--steps); not done yet")
             finished = False
@@ -102,8 +100,18 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         )
     path = Path(options.work_dir) / name / MODEL
     if finished:
-        _write_pipeline(path, config, context, options, len(train), say)
+        _write_pipeline(path, config, context, say)
     return path
+
+
+def _datasets(config: Any, say: Callable[[str], None]) -> tuple[Any, Any]:
+    """Training and validation faces; a data set without the latter is trained on without watching."""
+    train = DATASETS.build(config.data.dataset, split="train")
+    try:
+        return train, DATASETS.build(config.data.dataset, split="val")
+    except OfhkitError as error:
+        say(f"no validation while training: {error}")
+        return train, None
 
 
 def plan_steps(config: Any) -> dict[str, Step]:
@@ -140,70 +148,22 @@ def _set_aside(folder: Path) -> Path:
     return aside
 
 
-def _train(
-    key: str,
-    step: Step,
-    recipe: Mapping[str, Any],
-    mark: str,
-    folder: Path,
-    context: Context,
-    config: Any,
-    datasets: tuple[Any, Any],
-    device: torch.device,
-    options: Options,
-    say: Callable[[str], None],
-) -> None:
-    train, val = datasets
-    iterations = recipe["iterations"]
-    runtime = config.runtime
-    atomic_write(folder / "step.json", json.dumps({"fingerprint": mark, "recipe": recipe}, indent=2, default=str))
-    torch.manual_seed(context.seed)  # the initial weights
-    model = step.build(context)
-    amp, line = amp_dtype(device) if options.amp else (None, "")
-    if line:
-        say(line)
-    optim_wrapper = step.optim_wrapper(model.to(device), device, amp)
-    schedule = scale_schedule(step.schedule, options.budget, iterations)
-    interval = max(1, iterations // runtime.validations)
-    hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
-    if len(val):
-        hooks.append(Validate(first(val, runtime.val_images), step.metrics(), interval))
-        hooks.append(SampleGrid(val, interval))
-    loader = training_loader(
-        train,
-        context.seed,
-        step.batch_size,
-        iterations,
-        num_workers=config.data.num_workers,
-        pin_memory=device.type == "cuda",
-    )
-    runner = Runner(
-        key,
-        model,
-        folder,
-        loader,
-        iterations,
-        optim_wrapper,
-        build_schedulers(schedule, optim_wrapper),
-        hooks,
-        device,
-        seed=context.seed,
-        visualizer=runtime.get("visualizer"),
+def _train(job: Job, mark: str) -> None:
+    """Carry out a job and write what it delivers."""
+    atomic_write(
+        job.folder / "step.json", json.dumps({"fingerprint": mark, "recipe": job.recipe}, indent=2, default=str)
     )
     start = time.monotonic()
-    runner.train()
+    network = job.run()
     seconds = time.monotonic() - start
-    network = step.trained(model)
-    header = {"step": key, "component": dict(context.model[step.component]), "fingerprint": mark, "seconds": seconds}
-    save_weights(folder / WEIGHTS, network.state_dict(), header)
-    for checkpoint in list_checkpoints(folder):
-        checkpoint.unlink()
-    say(f"[{key}] done in {clock(seconds)}: {folder / WEIGHTS}")
+    component = job.step.component
+    header = {"step": job.name, "component": dict(job.context.model[component]), "fingerprint": mark}
+    save_weights(job.folder / WEIGHTS, network.state_dict(), {**header, "seconds": round(seconds, 1)})
+    clean_up(job.folder)
+    job.say(f"[{job.name}] done in {clock(seconds)}: {job.folder / WEIGHTS}")
 
 
-def _write_pipeline(
-    path: Path, config: Any, context: Context, options: Options, num_faces: int, say: Callable[[str], None]
-) -> None:
+def _write_pipeline(path: Path, config: Any, context: Context, say: Callable[[str], None]) -> None:
     """Write inpainter and upsampler as one file that needs no configuration to be loaded."""
     tensors: dict[str, torch.Tensor] = {}
     for component in _COMPONENTS:
@@ -216,8 +176,8 @@ def _write_pipeline(
         "method": config.method,
         "model": {"type": model["type"], **{part: model[part] for part in _COMPONENTS}},
         "fingerprints": context.fingerprints,
-        "data": {"hash": context.data_hash, "num_train": num_faces},
-        "budget": options.budget,
+        "data": dict(context.data),
+        "budget": context.budget,
         "seed": context.seed,
     }
     built = HALLUCINATORS.build(header["model"])
@@ -229,4 +189,4 @@ def _write_pipeline(
     say(f"finished: {path}")
 
 
-__all__ = ["MODEL", "WEIGHTS", "Options", "plan_steps", "run_curriculum", "scaled"]
+__all__ = ["MODEL", "WEIGHTS", "Options", "plan_steps", "run_curriculum"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,14 +94,19 @@ def wrap_optimizer(
     return AmpWrapper(optimizer, device.type, amp, clip_grad=clip)
 
 
-def scale_schedule(schedule: Mapping[str, Any] | None, budget: float, iterations: int) -> dict | None:
-    """Scale the iteration counts of a schedule by ``budget``; ``T_max`` defaults to the whole step.
+def scale_schedule(
+    schedule: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, budget: float, iterations: int
+) -> list[dict]:
+    """Scale the iteration counts of schedules by ``budget``; ``T_max`` defaults to the whole step.
 
-    >>> scale_schedule(dict(type='MultiStepLR', milestones=[100, 200]), 0.1, 30)['milestones']
+    >>> scale_schedule(dict(type='MultiStepLR', milestones=[100, 200]), 0.1, 30)[0]['milestones']
     [10, 20]
     """
-    if not schedule:
-        return None
+    several = [schedule] if isinstance(schedule, Mapping) else schedule or []
+    return [_scale(one, budget, iterations) for one in several]
+
+
+def _scale(schedule: Mapping[str, Any], budget: float, iterations: int) -> dict:
     scaled: dict[str, Any] = {"by_epoch": False, **schedule}
     for key in _SCALED:
         if key in scaled:
@@ -114,15 +119,23 @@ def scale_schedule(schedule: Mapping[str, Any] | None, budget: float, iterations
     return scaled
 
 
-def build_schedulers(schedule: Mapping[str, Any] | None, wrapper: OptimWrapper) -> Any:
-    """Build MMEngine schedulers for one wrapper or for each of several."""
-    if schedule is None:
+def build_schedulers(schedules: Sequence[Mapping[str, Any]], wrapper: OptimWrapper) -> Any:
+    """Build MMEngine schedulers for one wrapper or for each of several.
+
+    Raises:
+        OfhkitError: unknown schedule or argument.
+    """
+    if not schedules:
         return None
-    name = schedule.get("type")
-    kind = PARAM_SCHEDULERS.module_dict.get(name)
-    if kind is None:
-        raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
-    arguments = {k: v for k, v in schedule.items() if k != "type"}
     if isinstance(wrapper, OptimWrapperDict):
-        return {key: [kind(one, **arguments)] for key, one in wrapper.items()}
-    return [kind(wrapper, **arguments)]
+        return {key: build_schedulers(schedules, one) for key, one in wrapper.items()}
+    built = []
+    for schedule in schedules:
+        arguments = dict(schedule)
+        name = arguments.pop("type", None)
+        kind = PARAM_SCHEDULERS.module_dict.get(name)
+        if kind is None:
+            raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
+        check_arguments(kind, {"optimizer": wrapper, **arguments}, f"schedule {name!r}")
+        built.append(kind(wrapper, **arguments))
+    return built

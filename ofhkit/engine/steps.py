@@ -28,7 +28,7 @@ class Context:
     """What a step may look at: the configuration, the data, and what the steps before it delivered."""
 
     config: Mapping[str, Any]
-    data_hash: str
+    data: Mapping[str, Any]  # hash, number of training faces: what identifies the data set
     seed: int
     budget: float = 1.0
     delivered: dict[str, Path] = field(default_factory=dict)  # component -> weights.safetensors
@@ -40,18 +40,35 @@ class Context:
 
 
 class Step:
-    """Base of the steps.
+    """Base of the steps: what is trained and on what it builds; :mod:`ofhkit.engine.training` carries it out."""
+
+    component: ClassVar[str]  # what it trains: a key of ``model``
+    shared: ClassVar[bool] = True  # do methods share its result?
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        """Whether a pipeline configured so needs this step."""
+        raise NotImplementedError
+
+    def recipe(self, context: Context) -> dict[str, Any]:
+        """Everything that the fingerprint covers, as plain values."""
+        return {
+            "step": type(self).__name__,
+            "seed": context.seed,
+            "data": context.data,
+            self.component: context.model[self.component],
+        }
+
+
+class OptimiseStep(Step):
+    """A step of many iterations; ``--budget`` scales them.
 
     Args:
         iterations: at budget 1.
         batch_size: images an iteration, over all processes.
         optimizer: ``dict(type='Adam', lr=…)``.
-        schedule: an MMEngine parameter scheduler, counted in iterations at budget 1; or None.
+        schedule: an MMEngine parameter scheduler (or a list), counted in iterations at budget 1; or None.
         clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_``, or None.
     """
-
-    component: ClassVar[str]  # what it trains: a key of ``model``
-    shared: ClassVar[bool] = True  # do methods share its result?
 
     def __init__(
         self,
@@ -67,10 +84,6 @@ class Step:
         self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
 
-    def needed(self, model: Mapping[str, Any]) -> bool:
-        """Whether a pipeline configured so needs this step."""
-        raise NotImplementedError
-
     def build(self, context: Context) -> nn.Module:
         """Return the model whose ``train_step`` the runner calls, with what was delivered before loaded."""
         raise NotImplementedError
@@ -79,23 +92,16 @@ class Step:
         """Metrics that tell how this step is doing."""
         return []
 
-    def ingredients(self, context: Context) -> dict[str, Any]:
-        """Component configurations that the result depends on, beyond what every step depends on."""
-        return {self.component: context.model[self.component]}
-
     def recipe(self, context: Context) -> dict[str, Any]:
-        """Everything that the fingerprint covers, as plain values."""
+        iterations = scaled(self.iterations, context.budget)
         return {
-            "step": type(self).__name__,
-            "iterations": scaled(self.iterations, context.budget),
+            **super().recipe(context),
+            "iterations": iterations,
             "batch_size": self.batch_size,
-            "optimizer": dict(self.optimizer),
-            "schedule": scale_schedule(self.schedule, context.budget, scaled(self.iterations, context.budget)),
+            "optimizer": self.optimizer,
+            "schedule": scale_schedule(self.schedule, context.budget, iterations),
             "clip_grad": self.clip_grad,
-            "seed": context.seed,
-            "data": context.data_hash,
             "degradation": context.config["data"]["degradation"],
-            **self.ingredients(context),
         }
 
     def trained(self, model: nn.Module) -> nn.Module:
@@ -134,7 +140,7 @@ def load_component(network: nn.Module, path: Path | None) -> nn.Module:
     return network
 
 
-class _Pretraining(Step):
+class _Pretraining(OptimiseStep):
     """A step that trains one network alone with one loss."""
 
     trainer: ClassVar[str]
@@ -145,8 +151,8 @@ class _Pretraining(Step):
         part = model.get(self.component)
         return part is not None and has_parameters(self.registry.build(part))
 
-    def ingredients(self, context: Context) -> dict[str, Any]:
-        return {**super().ingredients(context), "loss": dict(self.loss)}
+    def recipe(self, context: Context) -> dict[str, Any]:
+        return {**super().recipe(context), "loss": self.loss}
 
     def build(self, context: Context) -> nn.Module:
         degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)
@@ -182,9 +188,12 @@ class LandmarkStep(_Pretraining):
         terms = [LOSSES.build(term) for term in (model.get("losses") or {}).values()]
         return any("landmark_prior" in term.needs() for term in terms) and super().needed(model)
 
+    def metrics(self) -> list[dict]:
+        return [dict(type="LandmarkError")]
+
 
 @STEPS.register_module()
-class UpsamplerStep(Step):
+class UpsamplerStep(OptimiseStep):
     """Step 2: the upsampler, alternating with the discriminator where there is one; IN and A stay frozen.
 
     Args:
@@ -200,10 +209,11 @@ class UpsamplerStep(Step):
     def needed(self, model: Mapping[str, Any]) -> bool:
         return has_parameters(UPSAMPLERS.build(model["upsampler"]))
 
-    def ingredients(self, context: Context) -> dict[str, Any]:
+    def recipe(self, context: Context) -> dict[str, Any]:
         return {
-            "model": dict(context.model),
-            "discriminator_optimizer": dict(self.discriminator_optimizer),
+            **super().recipe(context),
+            "model": context.model,
+            "discriminator_optimizer": self.discriminator_optimizer,
             "built_on": {k: v for k, v in context.fingerprints.items() if k in ("inpainter", "landmark_prior")},
         }
 
@@ -226,3 +236,22 @@ class UpsamplerStep(Step):
 
     def metrics(self) -> list[dict]:
         return [dict(type="PSNR"), dict(type="SSIM")]
+
+
+@STEPS.register_module()
+class FitStep(Step):
+    """Step 2 of upsamplers that are fitted in one pass over all training faces (``partial_fit``, ``finalise``).
+
+    The faces are clean and neither flipped nor occluded, as in the published methods. ``--budget`` does not scale it.
+
+    Args:
+        batch_size: faces at a time; no result depends on it.
+    """
+
+    component, shared = "upsampler", False
+
+    def __init__(self, batch_size: int = 256):
+        self.batch_size = batch_size
+
+    def needed(self, model: Mapping[str, Any]) -> bool:
+        return hasattr(UPSAMPLERS.build(model["upsampler"]), "partial_fit")

@@ -22,4 +22,5 @@ steps = dict(
         optimizer=dict(type="Adam", lr=1e-3),
         schedule=dict(type="CosineAnnealingLR", eta_min=1e-5),
     ),
+    fit=dict(type="FitStep"),  # instead of "upsampler", for upsamplers that are fitted in one pass
 )

@@ -4,6 +4,7 @@ runtime = dict(
     seed=0,
     log_interval=50,
     checkpoint_interval=2000,  # also at least once a minute
+    channels_last=True,
     validations=10,  # how often a step is scored on val_images and draws its sample grid
     val_images=100,
 )

@@ -25,6 +25,7 @@ from ofhkit.engine.steps import Context, Step, fingerprint
 from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write
+from ofhkit.ops import keep_freed_memory
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
 
 WEIGHTS = "weights.safetensors"
@@ -69,6 +70,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     if options.budget <= 0:
         raise OfhkitError(f"--budget must be positive, got {options.budget}")
     device = pick_device(options.device)
+    keep_freed_memory()
     train, val = _datasets(config, say)
     data = {"hash": train.metainfo["data_hash"], "num_train": len(train)}
     context = Context(config, data, config.runtime.seed, options.budget)

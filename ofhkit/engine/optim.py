@@ -136,6 +136,6 @@ def build_schedulers(schedules: Sequence[Mapping[str, Any]], wrapper: OptimWrapp
         kind = PARAM_SCHEDULERS.module_dict.get(name)
         if kind is None:
             raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
-        check_arguments(kind, {"optimizer": wrapper, **arguments}, f"schedule {name!r}")
+        check_arguments(kind, {"optimizer": wrapper, "param_name": "lr", **arguments}, f"schedule {name!r}")
         built.append(kind(wrapper, **arguments))
     return built

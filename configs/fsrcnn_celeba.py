@@ -1,7 +1,7 @@
 """IN + FSRCNN (Dong et al. 2016): a thin network at 16x16 and one deconvolution of stride 8.
 
-    python tools/train.py configs/fsrcnn_celeba.py --data-root DIR
-    python tools/test.py configs/fsrcnn_celeba.py --data-root DIR
+python tools/train.py configs/fsrcnn_celeba.py --data-root DIR
+python tools/test.py configs/fsrcnn_celeba.py --data-root DIR
 """
 
 _base_ = ["_base_/celeba.py", "_base_/curriculum.py", "_base_/runtime.py"]

@@ -1,7 +1,7 @@
 """IN + Ma et al. 2010: position patches, fitted in one pass over all training faces (``--budget`` does not scale it).
 
-    python tools/train.py configs/ma_celeba.py --data-root DIR
-    python tools/test.py configs/ma_celeba.py --data-root DIR
+python tools/train.py configs/ma_celeba.py --data-root DIR
+python tools/test.py configs/ma_celeba.py --data-root DIR
 """
 
 _base_ = ["_base_/celeba.py", "_base_/curriculum.py", "_base_/runtime.py"]

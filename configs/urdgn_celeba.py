@@ -1,7 +1,7 @@
 """IN + URDGN (Yu and Porikli 2016): its generator, discriminator, balance rule, warm-up and optimizer.
 
-    python tools/train.py configs/urdgn_celeba.py --data-root DIR
-    python tools/test.py configs/urdgn_celeba.py --data-root DIR
+python tools/train.py configs/urdgn_celeba.py --data-root DIR
+python tools/test.py configs/urdgn_celeba.py --data-root DIR
 """
 
 _base_ = ["_base_/celeba.py", "_base_/curriculum.py", "_base_/runtime.py"]
@@ -20,7 +20,7 @@ model = dict(
 )
 steps = dict(
     upsampler=dict(
-        # Published: batch 128, learning rate 1e-3 x 0.99 an epoch, floor 1e-6; the first 10 updates at lr/50, to 30 lr/5.
+        # Published: batch 128, lr 1e-3 x 0.99 an epoch, floor 1e-6; the first 10 updates at lr/50, to 30 at lr/5.
         optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
         schedule=[
             dict(type="CosineAnnealingLR", eta_min=1e-6),

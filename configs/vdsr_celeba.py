@@ -1,7 +1,7 @@
 """IN + VDSR (Kim et al. 2016): twenty convolutions on the bicubic enlargement.
 
-    python tools/train.py configs/vdsr_celeba.py --data-root DIR
-    python tools/test.py configs/vdsr_celeba.py --data-root DIR
+python tools/train.py configs/vdsr_celeba.py --data-root DIR
+python tools/test.py configs/vdsr_celeba.py --data-root DIR
 """
 
 _base_ = ["_base_/celeba.py", "_base_/curriculum.py", "_base_/runtime.py"]

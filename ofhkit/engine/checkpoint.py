@@ -59,9 +59,13 @@ def load_checkpoint(path: str | Path) -> dict:
         if refused:
             names = ", ".join(sorted(refused))
             raise OfhkitError(f"{path} holds code and was not opened: {names}; ask for a safetensors file") from None
-        raise OfhkitError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from None
+        raise OfhkitError(f"{path} is not a readable checkpoint: {_first_line(error)}") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise OfhkitError(f"{path} is damaged and cannot be read ({str(error).splitlines()[0]})") from None
+        raise OfhkitError(f"{path} is damaged and cannot be read ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def load_newest(folder: Path, warn: Any) -> dict | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.landmarks import flip_landmarks
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
+from ofhkit.functional.parsing import flip_parsing
 from ofhkit.functional.random import hash_integers
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.registry import DEGRADATIONS, OCCLUDERS
@@ -86,6 +87,8 @@ class Degradation(BaseDataPreprocessor):
         batch = self.cast_data(data)
         keys, seed = (batch["draw"], self.seed) if training else (batch["index"], self.test_seed)
         batch["hr"] = batch["hr"].float().div_(255)
+        if "parsing" in batch:
+            batch["parsing"] = batch["parsing"].long()
         if training and self.flip:
             self._flip(batch, hash_integers(2, seed, keys, stream=0).bool())
         batch["lr_gt"] = downsample_cubic(batch["hr"], self.size).clamp_(0, 1)
@@ -101,4 +104,5 @@ class Degradation(BaseDataPreprocessor):
             batch["landmarks"] = torch.where(
                 chosen[:, None, None], flip_landmarks(batch["landmarks"], width), batch["landmarks"]
             )
-        batch.pop("parsing", None)
+        if "parsing" in batch:
+            batch["parsing"] = torch.where(chosen[:, None, None], flip_parsing(batch["parsing"]), batch["parsing"])

@@ -50,8 +50,8 @@ class FanZhou(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.fc2.weight, std=0.01)
-        nn.init.constant_(self.fc2.bias, 0.5)  # the centre of the face
+        nn.init.zeros_(self.fc2.weight)
+        nn.init.constant_(self.fc2.bias, 0.5)  # start from the centre of the face
 
     def forward(self, hr: Tensor) -> Tensor:
         x = self.features(hr).flatten(1)

@@ -1,0 +1,87 @@
+"""Checkpoints: whole, newest first, strict, and never anybody's code."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from ofhkit.engine.checkpoint import (
+    list_checkpoints,
+    load_checkpoint,
+    load_newest,
+    load_strictly,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+from ofhkit.errors import OfhkitError
+
+
+def test_only_the_newest_are_kept_and_a_torn_one_is_passed_over(tmp_path):
+    for iteration in (1, 2, 10):
+        save_checkpoint(tmp_path, iteration, {"iteration": iteration})
+    assert [p.name for p in list_checkpoints(tmp_path)] == ["iter_00000010.pth", "iter_00000002.pth"]
+    newest = list_checkpoints(tmp_path)[0]
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    said = []
+    assert load_newest(tmp_path, said.append)["iteration"] == 2
+    assert "iter_00000010.pth is" in said[0]
+    newest.write_bytes(b"")
+    assert load_newest(tmp_path, said.append)["iteration"] == 2
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 5, {"iteration": 5, "x": torch.ones(3)})
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 5, {"iteration": 6})
+    assert load_checkpoint(tmp_path / "iter_00000005.pth")["iteration"] == 5
+    assert [p.name for p in tmp_path.iterdir()] == ["iter_00000005.pth"]
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def test_code_is_refused_and_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"iteration": 1, "x": Evil()}, tmp_path / "iter_00000001.pth")
+    with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+        load_checkpoint(tmp_path / "iter_00000001.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(OfhkitError):
+        load_checkpoint(tmp_path / "plain.pth")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_loading_is_strict_and_counts():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    good = net.state_dict()
+    assert load_strictly(net, good, "f") == "matched 7/7 tensors"
+    bad = {**{k: v for k, v in good.items() if k != "0.bias"}, "0.weight": torch.zeros(4, 3, 1, 1), "x": torch.ones(1)}
+    with pytest.raises(
+        OfhkitError, match=r"matched 5/7 tensors; missing: 0.bias; unexpected: x; other shape: 0.weight"
+    ):
+        load_strictly(net, bad, "f")
+
+
+def test_weights_round_trip_with_their_header(tmp_path):
+    tensors = {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
+    save_weights(tmp_path / "w.safetensors", tensors, {"method": "OFHNet", "n": 1})
+    loaded, header = load_weights(tmp_path / "w.safetensors")
+    assert header == {"method": "OFHNet", "n": 1}
+    assert all(torch.equal(loaded[k], tensors[k]) for k in tensors)
+    save_weights(tmp_path / "empty.safetensors", {}, {})
+    assert load_weights(tmp_path / "empty.safetensors") == ({}, {})
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_other_files_are_refused_with_a_sentence(tmp_path, content):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(OfhkitError, match=r"w\.safetensors"):
+        load_weights(tmp_path / "w.safetensors")
+    with pytest.raises(OfhkitError, match="no weights"):
+        load_weights(tmp_path / "none.safetensors")

@@ -1,0 +1,73 @@
+"""Each loss against a line of numpy."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ofhkit.errors import OfhkitError
+from ofhkit.models.losses.adversarial import discriminator_loss
+from ofhkit.registry import LOSSES
+
+rng = np.random.default_rng(0)
+A, B = rng.random((2, 4, 3, 8, 8))
+LOGITS = rng.normal(0, 3, (4, 1))
+
+
+def tensor(array):
+    return torch.from_numpy(array)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(("name", "keys"), [("PixelLoss", ("sr", "hr")), ("CompletionLoss", ("lr_filled", "lr_gt"))])
+def test_squared_differences(name, keys):
+    loss = LOSSES.build(dict(type=name))
+    assert loss(**dict(zip(keys, (tensor(A), tensor(B))))).item() == pytest.approx(((A - B) ** 2).mean(), rel=1e-12)
+
+
+def test_landmark_loss_is_in_units_of_the_side():
+    loss = LOSSES.build(dict(type="LandmarkLoss"))
+    p, q = rng.random((2, 4, 68, 2)) * 128
+    value = loss(tensor(p), tensor(q), torch.zeros(4, 3, 128, 128)).item()
+    assert value == pytest.approx((((p - q) / 128) ** 2).mean(), rel=1e-12)
+
+
+def test_adversarial_loss_is_minus_log_d():
+    value = LOSSES.build(dict(type="AdversarialLoss"))(tensor(LOGITS)).item()
+    assert value == pytest.approx(-np.log(sigmoid(LOGITS)).mean(), rel=1e-12)
+
+
+def test_discriminator_loss_is_the_papers():
+    real, fake = discriminator_loss(tensor(LOGITS), tensor(-2 * LOGITS))
+    assert real.item() == pytest.approx(-np.log(sigmoid(LOGITS)).mean(), rel=1e-12)
+    assert fake.item() == pytest.approx(-np.log(1 - sigmoid(-2 * LOGITS)).mean(), rel=1e-9)
+    assert all(torch.isfinite(v) for v in discriminator_loss(torch.tensor([[-1e4]]), torch.tensor([[1e4]])))
+
+
+def test_structure_loss_reads_both_faces_and_leaves_the_true_one_alone():
+    class Corner(nn.Module):
+        def forward(self, face):
+            return face[:, :2, :1, 0].mT * 10  # (N, 1, 2)
+
+    loss = LOSSES.build(dict(type="SemanticStructureLoss"))
+    sr, hr = tensor(A).requires_grad_(), tensor(B).requires_grad_()
+    value = loss(sr, hr, Corner())
+    assert value.item() == pytest.approx((((A - B)[:, :2, 0, 0] * 10 / 8) ** 2).mean(), rel=1e-12)
+    value.backward()
+    assert sr.grad.abs().sum() > 0
+    assert hr.grad is None
+
+
+def test_defaults_are_the_documented_weights():
+    weights = {name: LOSSES.build(dict(type=name)).weight for name in ("PixelLoss", "AdversarialLoss")}
+    assert weights == {"PixelLoss": 1.0, "AdversarialLoss": 0.001}
+    assert LOSSES.build(dict(type="SemanticStructureLoss")).weight == 0.1
+
+
+def test_a_loss_says_what_it_misses():
+    loss = LOSSES.build(dict(type="PixelLoss"))
+    with pytest.raises(OfhkitError, match=r"PixelLoss needs 'hr', which .* does not give"):
+        loss.evaluate({"sr": torch.zeros(1), "hr": None})

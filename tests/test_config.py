@@ -1,0 +1,115 @@
+"""Configuration files: bases, overrides, origins, and answers to typos."""
+
+from pathlib import Path
+
+import pytest
+
+from ofhkit.config import from_json, load_config, load_with_origins, parse_option, to_json
+from ofhkit.errors import OfhkitError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+METHODS = sorted(CONFIGS.glob("*_celeba.py"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    write("base.py", "model = dict(type='FaceHallucinator', upsampler=dict(type='VDSR', num_blocks=4))\nmethod = 'a'")
+    return write
+
+
+def test_exactly_the_six_methods_are_celeba_configs():
+    assert [p.stem for p in METHODS] == [f"{m}_celeba" for m in ("bicubic", "fsrcnn", "ma", "ofhnet", "urdgn", "vdsr")]
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda p: p.stem)
+def test_every_method_loads_and_says_its_command(path):
+    config = load_config(path)
+    assert f"python tools/train.py configs/{path.name}" in path.read_text()
+    assert config.method
+    assert from_json_round_trip(config) == config.to_dict()
+
+
+def from_json_round_trip(config):
+    import json
+
+    return json.loads(to_json(config))
+
+
+def test_a_change_of_type_replaces_the_component(write):
+    child = write("child.py", "_base_ = 'base.py'\nmodel = dict(upsampler=dict(type='FSRCNN', num_blocks=2))")
+    assert load_config(child).model.upsampler == dict(type="FSRCNN", num_blocks=2)
+    config = load_config(write("same.py", "_base_ = 'base.py'"), {"model.upsampler.type": "Bicubic"})
+    assert config.model.upsampler == dict(type="Bicubic")
+
+
+def test_without_a_change_of_type_keys_merge(write):
+    child = write("child.py", "_base_ = 'base.py'\nmodel = dict(upsampler=dict(channels=8))")
+    assert load_config(child).model.upsampler == dict(type="VDSR", num_blocks=4, channels=8)
+
+
+def test_the_order_of_options_does_not_matter(write):
+    path = write("c.py", "_base_ = 'base.py'")
+    options = {"model.upsampler.num_blocks": 1, "model.upsampler.type": "FSRCNN"}
+    expected = dict(type="FSRCNN", num_blocks=1)
+    assert load_config(path, options).model.upsampler == expected
+    assert load_config(path, dict(reversed(options.items()))).model.upsampler == expected
+
+
+def test_every_value_knows_where_it_came_from(write):
+    child = write("child.py", "_base_ = 'base.py'\nmodel = dict(upsampler=dict(channels=8))")
+    _, origins = load_with_origins(child, {"method": "b"})
+    assert origins["model.upsampler.num_blocks"].endswith("base.py")
+    assert origins["model.upsampler.channels"].endswith("child.py")
+    assert origins["method"] == "--cfg-options"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle = dict()", "unknown configuration key 'modle' .*child.py.*; did you mean 'model'"),
+        ("_base_ = 'bsae.py'", "no configuration file .*did you mean 'base.py'"),
+        ("_base_ = 'child.py'", "refers back to itself"),
+        ("method = 1 +", "cannot be read as Python: SyntaxError"),
+        ("model = dict(type='FaceHalucinator')", r"model \(.*child.py\): unknown hallucinator .*'FaceHallucinator'"),
+        (
+            "_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_block=1))",
+            r"model.upsampler \(.*base.py\): upsampler 'VDSR' takes no argument 'num_block'; did you mean 'num_blocks'",
+        ),
+        ("model = dict(losses=dict(p=dict(type='PixelLos')), type='FaceHallucinator')", "did you mean 'PixelLoss'"),
+    ],
+)
+def test_typos_are_answered(write, text, message):
+    with pytest.raises(OfhkitError, match=message):
+        load_config(write("child.py", text))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model.upsamler.type": "FSRCNN"}, "model has no key 'upsamler'; did you mean 'upsampler'"),
+        ({"model.upsampler.scal": 4}, "no argument 'scal'; did you mean 'scale'"),
+        ({"runtim.seed": 4}, "has no key 'runtim'"),
+    ],
+)
+def test_typos_in_options_are_answered(write, options, message):
+    with pytest.raises(OfhkitError, match=message):
+        load_config(write("c.py", "_base_ = 'base.py'"), options)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("a=1", 1), ("a=1e-3", 1e-3), ("a=x", "x"), ("a=None", None), ("a=true", True), ("a=[1,2]", [1, 2]),
+     ("a=1,2", [1, 2]), ("a=x,y", ["x", "y"]), ("a='1'", "1"), ("a=b=c", "b=c")],
+)  # fmt: skip
+def test_options_are_literals_lists_or_strings(text, value):
+    assert parse_option(text) == ("a", value)
+
+
+def test_a_stored_configuration_is_data_not_code(tmp_path):
+    (tmp_path / "config.json").write_text("import os")
+    with pytest.raises(OfhkitError, match="no readable stored configuration"):
+        from_json(tmp_path / "config.json")

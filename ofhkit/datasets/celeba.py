@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from ofhkit.datasets.celeba_crops import NO_LANDMARKS, Chunk, Cropper, Job, crop_all
 from ofhkit.datasets.celeba_files import WHAT_GOES_WHERE, CelebA, find_celeba
 from ofhkit.datasets.pack_writer import PackWriter
 from ofhkit.datasets.packed import SPLITS, is_pack, read_pack_info
@@ -23,12 +23,17 @@ from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE
 from ofhkit.functional.landmarks import five_points
 from ofhkit.progress import Progress
+from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.workers.crops import NO_LANDMARKS, Chunk, Cropper, Job
+from ofhkit.workers.pool import parallel
 
 PAPER_TRAIN, PAPER_TEST = 28_000, 2_000
 CHUNK = 128
 MAX_WORKERS = 8
 NOT_LISTED, DISAGREE = "not in the partition list", "68 and 5 points disagree"
-MAX_DISAGREEMENT = 0.15
+MAX_DISAGREEMENT = 0.12
+"""Of 68 from 5 points, in eye distances. Measured with FaceAPI68 on 3,000 real faces with good points: median 0.034,
+99.9 % below 0.081, largest 0.090; with points a fifth of the eye distance off, 95 % lie above 0.168."""
 
 
 def prepare(
@@ -89,7 +94,8 @@ def prepare(
                 )
             say(f"{out} is prepared already: {info['num_faces']:,} faces")
             return out
-        writer = PackWriter(out, landmark_source="landmarks_68.npz", **header)
+        source = "FaceAPI68 on the crops" if celeba.points68 is None else "landmarks_68.npz"
+        writer = PackWriter(out, landmark_source=source, **header)
         size = most * (3 * CROP_SIZE**2 + 700)
         free = check_disk_space(out, size - writer.num_faces * 3 * CROP_SIZE**2, f"the pack of {most:,} faces")
         say(f"{most:,} faces from {celeba.images.path}: a pack of {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)")
@@ -200,6 +206,7 @@ def summary(info: dict, out: Path) -> str:
 
 def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, cropper: Cropper, workers: int) -> None:
     """Append everything that is not in the pack yet, chunk by chunk, in order."""
+    locate = landmark_reader(cropper.template) if celeba.points68 is None else None
     official = writer.header["settings"]["split"] == "official"
     starts = range(writer.consumed, len(order), CHUNK)
 
@@ -212,11 +219,12 @@ def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, crop
             yield Job([celeba.names[i] for i in rows], celeba.points5[rows], points68, refused)
 
     progress = Progress(len(order), "faces", done=writer.consumed)
-    chunks = crop_all(cropper, jobs(), workers)
+    chunks = parallel(cropper, jobs(), workers)
     try:
         for start, chunk in zip(starts, chunks) if writer.num_faces < most else ():
             rows = order[start : start + CHUNK]
-            _append(writer, celeba, rows, chunk, official, most)
+            landmarks = chunk.points68 if locate is None else locate(chunk.faces)
+            _append(writer, celeba, rows, chunk, landmarks, most)
             progress.update(len(rows))
             if writer.num_faces >= most:
                 break
@@ -225,9 +233,11 @@ def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, crop
         progress.close()
 
 
-def _append(writer: PackWriter, celeba: CelebA, rows: np.ndarray, chunk: Chunk, official: bool, most: int) -> None:
+def _append(
+    writer: PackWriter, celeba: CelebA, rows: np.ndarray, chunk: Chunk, landmarks: np.ndarray, most: int
+) -> None:
     """Check the 68 points of a chunk's crops and write what passes."""
-    landmarks = chunk.points68
+    official = writer.header["settings"]["split"] == "official"
     refused = dict(chunk.refused)
     gap = disagreement(chunk.points5, landmarks)
     passed = []
@@ -248,6 +258,17 @@ def _append(writer: PackWriter, celeba: CelebA, rows: np.ndarray, chunk: Chunk, 
         [celeba.split[i] if official else 0 for i in accepted],
         refused=[(celeba.names[rows[i]], reason) for i, reason in sorted(refused.items())],
     )
+
+
+def landmark_reader(template: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The pretrained network as a function from crops (N, 3, 128, 128) uint8 to 68 points (N, 68, 2) float32."""
+    network = LANDMARK_PRIORS.build({"type": "FaceAPI68", "template": template.tolist()})
+
+    def locate(faces: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(faces).float() / 255).numpy()
+
+    return locate
 
 
 def disagreement(points5: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -5,76 +5,25 @@ Nothing here looks into a picture; :func:`find_celeba` says what there is, and e
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from ofhkit.errors import OfhkitError
+from ofhkit.workers.pictures import FolderImages, ZipImages
 
 IMAGES = "img_align_celeba"
 LANDMARK_LIST, PARTITION_LIST = "list_landmarks_align_celeba", "list_eval_partition"
 POINTS_68 = "landmarks_68.npz"
-PICTURES = (".jpg", ".jpeg", ".png")
 FOLDERS = ("", "Anno", "Eval", "Img")
 COLUMNS = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
 WHAT_GOES_WHERE = (
     f"put {IMAGES}.zip (or the unpacked folder {IMAGES}/), {LANDMARK_LIST}.txt and {PARTITION_LIST}.txt there "
     "(CelebA's Img/ Anno/ Eval/ folders and Kaggle's .csv lists serve too)"
 )
-
-
-class FolderImages:
-    """Pictures of one folder, by name."""
-
-    def __init__(self, folder: Path):
-        self.path = folder
-
-    def names(self) -> list[str]:
-        """Names of all pictures, sorted."""
-        with os.scandir(self.path) as entries:
-            return sorted(e.name for e in entries if _is_picture(e.name))
-
-    def read(self, name: str) -> bytes:
-        """Contents of one picture; ``OSError`` where it cannot be read."""
-        return (self.path / name).read_bytes()
-
-
-class ZipImages:
-    """Pictures inside a zip, by name without folder; every process opens the file for itself."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._zip: tuple[int, zipfile.ZipFile] | None = None
-        try:
-            members = self.archive().namelist()
-        except (OSError, zipfile.BadZipFile) as error:
-            raise OfhkitError(f"{path} is not a whole zip file ({error}); download it again") from None
-        self.lists = {PurePosixPath(m).name: m for m in members if m.endswith((".txt", ".csv", ".npz")) and _real(m)}
-        self.members = {PurePosixPath(m).name: m for m in members if _is_picture(m) and _real(m)}
-
-    def names(self) -> list[str]:
-        """Names of all pictures, sorted."""
-        return sorted(self.members)
-
-    def read(self, name: str) -> bytes:
-        """Contents of one picture; ``OSError`` where it cannot be read (its checksum is verified)."""
-        try:
-            return self.archive().read(self.members[name])
-        except (zipfile.BadZipFile, zipfile.zlib.error) as error:
-            raise OSError(str(error)) from None
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_zip": None}
-
-    def archive(self) -> zipfile.ZipFile:
-        """The zip, opened by this process."""
-        if self._zip is None or self._zip[0] != os.getpid():
-            self._zip = (os.getpid(), zipfile.ZipFile(self.path))
-        return self._zip[1]
 
 
 @dataclass
@@ -117,9 +66,7 @@ def find_celeba(root: str | Path) -> CelebA:
     unlisted = sorted(there.difference(listed))
     names = [name for name in listed if name in there] + unlisted
     if len(names) == len(unlisted):
-        raise OfhkitError(
-            f"{label} names none of the {len(there)} pictures in {images.path}; the two do not belong together"
-        )
+        raise OfhkitError(f"{label} names no picture of {images.path}; the two do not belong together")
     nothing = np.full((5, 2), np.nan, np.float32)
     points5 = np.array([listed.get(name, nothing) for name in names], np.float32)
     label, text = _find_list(root, images, PARTITION_LIST)
@@ -147,7 +94,7 @@ def parse_landmarks(text: str, label: str) -> dict[str, np.ndarray]:
         number, first = next(rows, (2, []))
     if [c.lower() for c in first if c.lower() != "image_id"] != COLUMNS.split():
         raise OfhkitError(
-            f"{label}, line {number}: expected the header '{COLUMNS}'; this is not CelebA's aligned landmark list"
+            f"{label}, line {number}: this is no list of CelebA's aligned landmarks, whose header is '{COLUMNS}'"
         )
     points: dict[str, np.ndarray] = {}
     for number, (name, *values) in rows:
@@ -233,20 +180,9 @@ def _find_points68(root: Path, names: list[str]) -> np.ndarray | None:
         with np.load(path) as file:
             known, points = file["names"], file["points"].astype(np.float32)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise OfhkitError(
-            f"{path} cannot be read ({error}); expected arrays 'names' (N,) and 'points' (N, 68, 2)"
-        ) from None
+        raise OfhkitError(f"{path} holds no arrays 'names' (N,) and 'points' (N, 68, 2) ({error})") from None
     if known.ndim != 1 or points.shape != (len(known), 68, 2):
         raise OfhkitError(f"{path}: 'names' is {known.shape} and 'points' {points.shape}; expected (N,) and (N, 68, 2)")
     row = {str(name): i for i, name in enumerate(known)}
     padded = np.concatenate([points, np.full((1, 68, 2), np.nan, np.float32)])
     return padded[[row.get(name, -1) for name in names]]
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(PICTURES)
-
-
-def _real(member: str) -> bool:
-    """Not one of the shadow files that macOS puts into zips."""
-    return not (member.startswith("__MACOSX") or PurePosixPath(member).name.startswith("._"))

@@ -7,13 +7,15 @@ Pixel coordinates have their origin at the centre of the top-left pixel.
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
-import torch
 
-Points = TypeVar("Points", np.ndarray, torch.Tensor)
+if TYPE_CHECKING:  # torch is not imported here: light processes use this module
+    from torch import Tensor
+
+Points = TypeVar("Points", np.ndarray, "Tensor")
 
 CROP_SIZE = 128
 DEFAULT_TEMPLATE = ((39.0, 36.0), (88.0, 36.0), (63.5, 63.4), (41.6, 86.0), (85.4, 86.0))
@@ -36,9 +38,10 @@ def similarity(source: Points, target: Points) -> Points:
     >>> similarity(square, 2 * square + 3).round(6).tolist()
     [[2.0, -0.0, 3.0], [0.0, 2.0, 3.0]]
     """
-    if isinstance(source, torch.Tensor):
-        stack = torch.stack
-        target = torch.as_tensor(target, dtype=source.dtype, device=source.device)
+    if hasattr(source, "device") and not isinstance(source, np.ndarray):
+        from torch import as_tensor, stack
+
+        target = as_tensor(target, dtype=source.dtype, device=source.device)
     else:
         stack = np.stack
         source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)

@@ -1,0 +1,1 @@
+"""Work for light processes: nothing in this package imports torch."""

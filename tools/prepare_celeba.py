@@ -1,31 +1,34 @@
 """Turn CelebA as downloaded into a pack of aligned 128x128 faces.
 
-python tools/prepare_celeba.py --root data/celeba --out data/celeba_pack
+    python tools/prepare_celeba.py --root data/celeba --out data/celeba_pack
+
+DIR of --root holds img_align_celeba.zip (or the unpacked folder), list_landmarks_align_celeba.txt and
+list_eval_partition.txt; CelebA's own Img/ Anno/ Eval/ folders and Kaggle's .csv lists serve too. The same command
+goes on after an interruption. Pictures that cannot be used are listed in OUT/refused.txt.
 """
 
-from __future__ import annotations
-
-import argparse
 from pathlib import Path
 
-from ofhkit.datasets.celeba import prepare
+from ofhkit.cli import Parser, run
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and prepare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = Parser(__doc__)
     add = parser.add_argument
-    add("--root", type=Path, required=True, help="folder with img_align_celeba(.zip) and CelebA's lists")
-    add("--out", type=Path, required=True, help="folder of the pack; the same command goes on after an interruption")
-    add("--limit", type=int, help="look at so many faces only, spread over the splits in proportion")
-    add("--split", default="official", choices=("official", "paper"), help="paper: random 28,000 train, 2,000 test")
+    add("--root", type=Path, required=True, metavar="DIR", help="folder with CelebA's pictures and lists")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the pack")
+    add("--limit", type=int, metavar="N", help="look at N faces only, spread over the splits in proportion")
+    add("--split", default="official", metavar="official|paper", help="paper: random 28,000 train and 2,000 test")
     add("--seed", type=int, default=0, help="of the paper's split")
-    add("--template", type=Path, help="JSON with five points; ofhkit/assets/template_celeba_native.json is one")
-    add("--name", help="of the data set; default: the name of the root folder")
-    add("--workers", type=int, help="processes; default: one a core, 8 at the most; 0: none")
-    args = parser.parse_args(argv)
+    add("--template", type=Path, metavar="FILE", help="JSON with five points, or 'celeba_native': CelebA's own scale")
+    add("--name", help="of the data set (default: the name of the root folder)")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core, 8 at the most; 0: none)")
+    args = parser.parse_args()
+
+    from ofhkit.datasets.celeba import prepare
+
     prepare(**vars(args))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,7 +19,7 @@ from ofhkit.datasets.celeba_files import WHAT_GOES_WHERE, CelebA, find_celeba
 from ofhkit.datasets.pack_writer import PackWriter
 from ofhkit.datasets.packed import SPLITS, is_pack, read_pack_info
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
+from ofhkit.files import ASSETS, cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE
 from ofhkit.functional.landmarks import five_points
 from ofhkit.progress import Progress
@@ -138,15 +138,17 @@ def load_template(path: str | Path | None) -> np.ndarray:
     """Read five points (left eye, right eye, nose, left and right mouth corner; pixels of a 128x128 crop) from JSON.
 
     Args:
-        path: file whose ``points`` are the five pairs; None for the package's own template.
+        path: file whose ``points`` are the five pairs; the name of one that ships (``celeba_native``); None for the
+            default template.
 
     Raises:
         OfhkitError: the file cannot be read or does not hold five points.
     """
     if path is None:
         return np.array(DEFAULT_TEMPLATE)
+    shipped = ASSETS / f"template_{path}.json"
     try:
-        points = np.array(json.loads(Path(path).read_text())["points"], np.float64)
+        points = np.array(json.loads((shipped if shipped.is_file() else Path(path)).read_text())["points"], np.float64)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OfhkitError(
             f"the template {path} cannot be read ({error!r}); expected JSON with 'points': five [x, y]"

@@ -320,7 +320,8 @@ def test_find_or_prepare_uses_the_cache_beside_read_only_data(faces, tmp_path, m
 
 
 def test_templates(faces, tmp_path):
-    native = load_template(asset("template_celeba_native.json"))
+    native = load_template("celeba_native")
+    assert np.array_equal(native, load_template(asset("template_celeba_native.json")))
     default = np.array(DEFAULT_TEMPLATE)
     assert native[1, 0] - native[0, 0] == 39
     np.testing.assert_allclose((native - native[0]) * 49 / 39, default - default[0], atol=0.1)

@@ -1,0 +1,174 @@
+"""A whole curriculum on drawn faces in CelebA's format: trained, killed, continued, reused, tabulated."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from celeba_maker import MadeCelebA
+from safetensors.numpy import load_file
+
+from ofhkit.apis import Options, compare, load_model, train
+from ofhkit.errors import OfhkitError
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = {base!r}
+method = {method!r}
+model = dict(
+    inpainter=dict(channels=(4, 4, 8, 8), decoder_channels=(8, 4, 4)),
+    {model}
+)
+steps = dict(
+    landmarks=dict(iterations=4, batch_size=4),
+    inpainter=dict(iterations=10, batch_size=4),
+    upsampler=dict(iterations=10, batch_size=4),
+)
+runtime = dict(checkpoint_interval=2, validations=2, val_images=4, log_interval=5)
+evaluation = dict(batch_size=8)
+"""
+OFHNET = """upsampler=dict(channels=(4, 4, 4), head_channels=(4, 4)),
+    discriminator=dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),"""
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("celeba") / "raw"
+    MadeCelebA(40).flat(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("configs")
+    for name, method, model in (("ofhnet", "OFHNet", OFHNET), ("fsrcnn", "IN+FSRCNN", ""), ("ma", "IN+Ma", "")):
+        base = str(ROOT / f"configs/{name}_celeba.py")
+        (folder / f"{name}_tiny.py").write_text(CONFIG.format(base=base, method=method, model=model))
+    return folder
+
+
+def command(configs: Path, faces: Path, work: Path, *more: str) -> list[str]:
+    tool = [sys.executable, str(ROOT / "tools/train.py"), str(configs / "ofhnet_tiny.py")]
+    return [*tool, "--data-root", str(faces), "--work-dir", str(work), "--device", "cpu", *more]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def trained(faces, configs, tmp_path_factory) -> Path:
+    """One uninterrupted run of the tool."""
+    work = tmp_path_factory.mktemp("work")
+    done = subprocess.run(command(configs, faces, work), env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[upsampler] 10/10" in done.stderr
+    assert "ETA" in done.stderr
+    return work
+
+
+def test_a_run_leaves_weights_and_pictures_and_no_checkpoints(trained):
+    own = trained / "ofhnet_tiny"
+    assert {p.name.rpartition("-")[0] for p in (trained / "shared").iterdir()} == {"inpainter", "landmarks"}
+    assert (own / "model.safetensors").is_file()
+    assert list((own / "upsampler/samples").glob("*.png"))
+    assert not list(trained.rglob("iter_*.pth"))
+    model = load_model(own / "model.safetensors", "cpu")
+    assert model.info["method"] == "OFHNet"
+    assert model.scale == 8
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, configs, tmp_path):
+    expected = load_file(trained / "ofhnet_tiny/model.safetensors")
+    kills = 0
+    for delay in (0.0, 0.05, 0.2, 0.4):
+        process = subprocess.Popen(
+            command(configs, faces, tmp_path), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if line.startswith(("[inpainter]", "[upsampler]")):
+                break
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 2
+    done = subprocess.run(
+        command(configs, faces, tmp_path), env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = load_file(tmp_path / "ofhnet_tiny/model.safetensors")
+    assert all((found[k] == expected[k]).all() for k in expected)
+
+
+def options(work: Path, **more) -> Options:
+    return Options(work_dir=work, device="cpu", **more)
+
+
+def test_methods_share_the_inpainter_and_the_table_has_every_row(trained, faces, configs, tmp_path, capsys):
+    before = (trained / "shared").stat().st_mtime_ns
+    for name in ("fsrcnn", "ma"):
+        train(configs / f"{name}_tiny.py", options(trained), faces)
+    assert (trained / "shared").stat().st_mtime_ns == before  # nothing new was trained there
+    rows = compare([], work_dir=trained, data_root=faces, out=tmp_path, device="cpu")
+    assert [row["method"] for row in rows] == ["IN+bicubic", "IN+FSRCNN", "IN+Ma", "OFHNet"]
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["rows"] == rows
+    assert stored["protocol"]["num_images"] == 8
+    assert all(isinstance(row[m], float) for row in rows for m in ("PSNR", "SSIM"))
+    assert (tmp_path / "table1.md").read_text() in capsys.readouterr().out
+
+
+def test_a_finished_run_is_not_done_again_and_fresh_sets_it_aside(trained, faces, configs):
+    weights = trained / "ofhnet_tiny/upsampler/weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    train(configs / "ofhnet_tiny.py", options(trained), faces)
+    assert weights.stat().st_mtime_ns == before
+    train(configs / "ofhnet_tiny.py", options(trained, fresh=True, steps=("upsampler",)), faces)
+    assert weights.stat().st_mtime_ns != before
+    assert (trained / "ofhnet_tiny/upsampler.before-1/weights.safetensors").is_file()
+
+
+def test_budget_and_seed_are_other_results(trained, faces, configs, tmp_path):
+    train(configs / "ofhnet_tiny.py", options(tmp_path, budget=0.5, steps=("inpainter",)), faces)
+    other = json.loads(next((tmp_path / "shared").glob("inpainter-*/step.json")).read_text())
+    first = json.loads(next((trained / "shared").glob("inpainter-*/step.json")).read_text())
+    assert (first["recipe"]["iterations"], other["recipe"]["iterations"]) == (10, 5)
+    assert first["fingerprint"] != other["fingerprint"]
+    assert not (tmp_path / "ofhnet_tiny/model.safetensors").exists()  # not finished: nothing to be tested
+
+
+def test_untrained_configurations_are_listed_with_their_commands(configs, trained, tmp_path):
+    names = [configs / "ofhnet_tiny.py", configs / "ma_tiny.py"]
+    with pytest.raises(OfhkitError, match=r"(?s)not trained .*train.py .*ofhnet_tiny.py.*train.py .*ma_tiny.py"):
+        compare(names, work_dir=tmp_path)
+    with pytest.raises(OfhkitError, match="nothing is trained under"):
+        compare([], work_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "inpainters"], "no step 'inpainters'; did you mean 'inpainter'?"),
+        (["--budget", "-1"], "--budget must be positive"),
+        (["--device", "gpu"], "--device takes auto, cpu, cuda or mps, got 'gpu'"),
+        (["--cfg-options", "model.upsampler.type=FSRCN"], "did you mean 'FSRCNN'?"),
+        (["--data-root", "nowhere"], "no data in nowhere"),
+        (["--bugdet", "1"], "did you mean '--budget'?"),
+    ],
+)
+def test_mistakes_are_one_sentence(configs, faces, tmp_path, arguments, message):
+    done = subprocess.run(
+        command(configs, faces, tmp_path / "w", *arguments),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "w").exists()

@@ -63,6 +63,13 @@ def test_ssim_equals_the_direct_window(chunk):
     assert (ssim(sr.float(), hr.float(), 1.0, chunk=chunk).double() - expected).abs().max() < 1e-7
 
 
+@pytest.mark.parametrize("size", [(11, 11), (34, 35), (58, 12), (128, 128)])
+def test_ssim_of_any_size(size):
+    sr, hr = smooth_pair(count=2, size=size)
+    assert (ssim(sr, hr, 1.0) - direct_ssim_map(sr, hr).mean((1, 2, 3))).abs().max() < 1e-12
+    assert (ssim(sr.float(), hr.float(), 1.0) - ssim(sr, hr, 1.0)).abs().max() < 1e-7
+
+
 def test_ssim_on_the_byte_scale_is_the_same_number():
     sr, hr = smooth_pair()
     assert torch.allclose(ssim(sr * 255, hr * 255, 255.0), ssim(sr, hr, 1.0), atol=1e-12, rtol=0)

@@ -51,7 +51,7 @@ class NRMSE(PerImageMetric):
 
     def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
         super().__init__()
-        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPILandmarks"})
+        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"})
         self.normaliser = normaliser
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.files import asset
+from ofhkit.functional.parsing import PARSING_LABELS
 from ofhkit.models.layers import ConvBNReLU
 from ofhkit.registry import PARSERS
 
@@ -50,7 +51,8 @@ class FaceParser(nn.Module):
     """Label the pixels of a face.
 
     Args:
-        num_classes: how many labels; 0 is the background.
+        num_classes: how many labels, by default those of :data:`ofhkit.functional.parsing.PARSING_LABELS`; 0 is the
+            background.
         channels: widths from the full resolution down; each stage halves the side.
         weights: name of a file that ships with the package, to start from; None starts from random weights.
 
@@ -62,11 +64,14 @@ class FaceParser(nn.Module):
         OfhkitError: the package has no such weights.
 
     >>> FaceParser(channels=(4, 8))(torch.rand(1, 3, 128, 128)).shape
-    torch.Size([1, 14, 128, 128])
+    torch.Size([1, 16, 128, 128])
     """
 
     def __init__(
-        self, num_classes: int = 14, channels: Sequence[int] = (16, 32, 64, 96, 128), weights: str | None = None
+        self,
+        num_classes: int = len(PARSING_LABELS),
+        channels: Sequence[int] = (16, 32, 64, 96, 128),
+        weights: str | None = None,
     ):
         super().__init__()
         self.stem = ConvBNReLU(3, channels[0])

@@ -16,7 +16,7 @@ def test_parameter_count_by_hand():
     widths = (16, 32, 64, 96, 128)
     down = sum(block(a, b) + block(b, b) for a, b in pairwise(widths))
     up = sum(block(a + b, a) for a, b in pairwise(widths))
-    expected = block(3, 16) + down + up + 16 * 14 + 14
+    expected = block(3, 16) + down + up + 16 * 16 + 16
     assert sum(p.numel() for p in FaceParser().parameters()) == expected
     assert expected * 4 < 4e6  # bytes: it ships with the package
 

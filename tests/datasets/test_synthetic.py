@@ -1,3 +1,5 @@
+import os
+import sys
 from dataclasses import replace
 
 import cv2
@@ -72,6 +74,13 @@ def test_any_number_of_workers_gives_the_same_bits():
     assert [len(part[0]) for part in parts] == [2, 2, 1]
     for k, whole in enumerate(alone):
         assert np.array_equal(whole, np.concatenate([part[k] for part in parts]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the replaced worker reaches only forked processes")
+def test_a_dead_worker_is_an_error_not_a_hang(monkeypatch):
+    monkeypatch.setattr(workers, "_work", lambda *args: os._exit(1))
+    with pytest.raises(RuntimeError, match="rendering process died"):
+        list(workers.render_chunks(0, "val", 0, 2, num_workers=2, chunk=1))
 
 
 def test_splits_and_seeds_never_meet():

@@ -13,8 +13,8 @@ from ofhkit.datasets.synthetic.head import load_head
 from ofhkit.datasets.synthetic.scene import Scene
 
 # half width, half height, roundness (2 = ellipse, larger = box), line width in decimetres
-_SHAPES = {"round": (0.235, 0.215, 2.0, 0.022), "square": (0.27, 0.18, 4.0, 0.045), "oval": (0.26, 0.165, 2.5, 0.018),
-           "sun": (0.3, 0.235, 2.8, 0.035)}  # fmt: skip
+_SHAPES = {"round": (0.225, 0.2, 2.0, 0.014), "square": (0.26, 0.17, 4.0, 0.028), "oval": (0.25, 0.155, 2.5, 0.012),
+           "sun": (0.28, 0.215, 2.8, 0.024)}  # fmt: skip
 _SUB = 4  # OpenCV draws at 1/16 pixel
 
 
@@ -50,7 +50,7 @@ def glasses(points: np.ndarray, lm: np.ndarray, camera: Camera, scene: Scene) ->
     masks = [np.zeros((RENDER_SIZE, RENDER_SIZE), np.uint8) for _ in range(3)]
     frame, lenses, temples = masks
     scale = abs(camera.zoom) * 2
-    thick = max(1, round(line * scale * 1.25))
+    thick = max(1, round(line * scale))
 
     def place(p: np.ndarray) -> np.ndarray:
         return np.rint(to_render(camera.project(p)[0]) * 2**_SUB).astype(np.int32)
@@ -72,7 +72,7 @@ def glasses(points: np.ndarray, lm: np.ndarray, camera: Camera, scene: Scene) ->
         ear = points[_ear_vertices()[0 if side < 0 else 1]] + [side * 0.03, 0.03, 0.0]
         arm = place(np.stack([outer, outer * [1.04, 1, 1] - [0, 0, 0.1], ear]))
         if (arm[-1, 0] - arm[0, 0]) * side > 0:
-            cv2.polylines(temples, [arm], False, 255, max(1, round(0.03 * scale)), cv2.LINE_AA, _SUB)
+            cv2.polylines(temples, [arm], False, 255, max(1, round(0.022 * scale)), cv2.LINE_AA, _SUB)
     a, b = hinges
     bridge = np.stack([a, (2 * a + b) / 3 + [0, 0.035, 0.03], (a + 2 * b) / 3 + [0, 0.035, 0.03], b])
     cv2.polylines(frame, [place(bridge)], False, 255, thick, cv2.LINE_AA, _SUB)

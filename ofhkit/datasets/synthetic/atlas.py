@@ -28,8 +28,8 @@ CHANNELS = (
 )  # fmt: skip
 # Hairline of the mean head: azimuth (radians from the front) -> height
 HAIRLINE = np.array([
-    (0.00, 8.00), (0.30, 8.02), (0.55, 7.98), (0.72, 7.80), (0.85, 7.62), (0.95, 7.45), (1.03, 7.12), (1.13, 7.10),
-    (1.20, 7.40), (1.60, 7.50), (1.80, 7.30), (2.00, 6.90), (2.40, 6.60), (3.15, 6.45),
+    (0.00, 7.93), (0.25, 7.94), (0.45, 7.90), (0.58, 7.78), (0.70, 7.58), (0.80, 7.42), (0.90, 7.28), (0.97, 7.10),
+    (1.12, 7.08), (1.19, 7.40), (1.60, 7.50), (1.80, 7.30), (2.00, 6.90), (2.40, 6.60), (3.15, 6.45),
 ])  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Atlas:
 
     Attributes:
         coordinates: (V, 2) float32 texture pixel (x, y) of each vertex.
-        maps: list of (HEIGHT, WIDTH, 4) float32; channel ``CHANNELS[4 * i + j]`` is ``maps[i][..., j]``.
+        planes: {channel: (HEIGHT * WIDTH / 2,) float32}, the image's right half of each of ``CHANNELS``.
         inside: (V,) float32, 1 = inside of the mouth.
     """
 
@@ -52,7 +52,7 @@ class Atlas:
         self.coordinates = np.stack(
             [
                 (np.clip(azimuth(mean), -_MAX_AZIMUTH, _MAX_AZIMUTH) / _MAX_AZIMUTH + 1) * (WIDTH - 1) / 2,
-                (_HIGH_Y - mean[:, 1]) / (_HIGH_Y - _LOW_Y) * (HEIGHT - 1),
+                np.clip((_HIGH_Y - mean[:, 1]) / (_HIGH_Y - _LOW_Y), 0, 1) * (HEIGHT - 1),
             ],
             1,
         ).astype(np.float32)
@@ -71,16 +71,27 @@ class Atlas:
         paint = _paint(points, mean[head.landmarks], _sample(head, "lips", uv), _sample(head, "ears", uv))
         paint["socket"] = np.maximum(paint["socket"], 0.35 * _sample(head, "eyelids", uv))
         right = np.stack([np.where(seen.covered[half], paint[name], 0) for name in CHANNELS], -1).astype(np.float32)
-        whole = np.concatenate([right[:, ::-1], right], 1)
-        self.maps = [np.ascontiguousarray(whole[..., i : i + 4]) for i in range(0, len(CHANNELS), 4)]
+        self.planes = {name: right[..., k].ravel() for k, name in enumerate(CHANNELS)}
 
-    def look_up(self, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Sample every map at texture positions; two (H, W) float32 in, {channel: (H, W) float32} out."""
-        out: dict[str, np.ndarray] = {}
-        for i, layer in enumerate(self.maps):
-            planes = cv2.split(cv2.remap(layer, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-            out.update(zip(CHANNELS[4 * i :], planes))
-        return out
+
+class Skin:
+    """The atlas as it lies under the pixels of one rendering: ``skin['beard']`` is an image (H, W).
+
+    Shape:
+        - u, v: (H, W) float32 texture position at each pixel
+    """
+
+    def __init__(self, atlas: Atlas, u: np.ndarray, v: np.ndarray):
+        self.u, self.v = u, v
+        self._planes = atlas.planes
+        column = np.abs(u - np.float32((WIDTH - 1) / 2)).astype(np.int32)
+        self._place = ((v + np.float32(0.5)).astype(np.int32) * (WIDTH // 2) + column).astype(np.intp)
+        self._images: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, channel: str) -> np.ndarray:
+        if channel not in self._images:
+            self._images[channel] = self._planes[channel].take(self._place)
+        return self._images[channel]
 
 
 def _sample(head: Head, mask: str, uv: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ def backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Paint a background.
 
     Shape:
-        - output: (RENDER_SIZE, RENDER_SIZE, 3) float32 linear light
+        - output: (3, RENDER_SIZE, RENDER_SIZE) float32 linear light
     """
     colours = linear(scene.background_colours)
     image = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
@@ -39,4 +39,5 @@ def backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     clouds = tiles()["clouds"][row : row + IMAGE_SIZE, column : column + IMAGE_SIZE]
     amount = 0.45 if scene.background == "clouds" else rng.uniform(0.02, 0.15)
     image = image * np.clip(1 + np.float32(amount) * clouds, 0.1, 2.5)[..., None]
-    return cv2.resize(image, (RENDER_SIZE, RENDER_SIZE), interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(image, (RENDER_SIZE, RENDER_SIZE), interpolation=cv2.INTER_LINEAR)
+    return np.stack(cv2.split(image))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ofhkit.datasets.synthetic.scene import Scene
 from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE, similarity
 
 IMAGE_SIZE = CROP_SIZE
@@ -71,26 +72,29 @@ def to_render(points: np.ndarray) -> np.ndarray:
     return points * SAMPLES + (SAMPLES - 1) / 2
 
 
-def develop(linear: np.ndarray, scene, rng: np.random.Generator) -> np.ndarray:
-    """Lens blur, tone curve, sensor noise and JPEG.
+def develop(linear: np.ndarray, exposure: float, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Exposure, lens blur, tone curve, sensor noise and JPEG.
 
     Shape:
-        - linear: (RENDER_SIZE, RENDER_SIZE, 3) float32 linear light, 1 = white
-        - output: (IMAGE_SIZE, IMAGE_SIZE, 3) uint8 RGB
+        - linear: (3, RENDER_SIZE, RENDER_SIZE) float32 linear light, 1 = white
+        - output: (3, IMAGE_SIZE, IMAGE_SIZE) uint8 RGB
     """
-    image = cv2.GaussianBlur(linear, (0, 0), scene.blur) if scene.blur > 0.25 else linear
+    gain = (exposure * scene.white_balance).astype(np.float32)
+    image = cv2.merge([np.maximum(plane, 0) * g for plane, g in zip(linear, gain)])
     image = cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
-    image = np.maximum(image * np.float32(scene.white_balance), 0)
-    image = image / (1 + np.maximum(image - 0.7, 0) * 0.75)  # a soft shoulder
+    if scene.blur > 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), scene.blur)
+    image = image / (1 + np.maximum(image - np.float32(0.65), 0) * np.float32(0.8))  # a soft shoulder
     image = cv2.pow(image, 1 / 2.2)
-    image += np.float32(scene.contrast) * (image * image * (3 - 2 * image) - image) * (image < 1)
-    grey = image @ np.float32([0.299, 0.587, 0.114])
-    image = grey[..., None] + (image - grey[..., None]) * np.float32(scene.saturation)
+    grey = cv2.transform(image, np.float32([[0.299, 0.587, 0.114]]))
+    bright = np.clip(grey, 0, 1)
+    curved = grey + np.float32(scene.contrast) * (bright * bright * (3 - 2 * bright) - bright)
     grain = rng.standard_normal((IMAGE_SIZE, IMAGE_SIZE, 4), np.float32)
     grain = grain[..., :3] * np.float32(0.6) + grain[..., 3:]
-    image += grain * (np.float32(scene.noise) * (0.6 + 0.6 * np.sqrt(np.clip(grey, 0, 1)))[..., None])
-    pixels = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+    noise = grain * (np.float32(scene.noise) * (np.float32(0.6) + np.float32(0.6) * cv2.sqrt(bright)))[..., None]
+    image = curved[..., None] + (image - grey[..., None]) * np.float32(scene.saturation) + noise
+    pixels = np.clip(image * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
     if scene.jpeg_quality < 100:
         coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, scene.jpeg_quality])[1]
         pixels = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

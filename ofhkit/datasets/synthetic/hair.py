@@ -12,16 +12,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ofhkit.datasets.synthetic.atlas import HAIRLINE, azimuth, load_atlas
-from ofhkit.datasets.synthetic.camera import RENDER_SIZE, Camera
+from ofhkit.datasets.synthetic.atlas import HAIRLINE, Skin, azimuth, load_atlas
+from ofhkit.datasets.synthetic.camera import IMAGE_SIZE, RENDER_SIZE, Camera
 from ofhkit.datasets.synthetic.head import BODY, Head, load_head
+from ofhkit.datasets.synthetic.light import hair_light, unit
 from ofhkit.datasets.synthetic.noise import look_up
 from ofhkit.datasets.synthetic.raster import interpolate, rasterise
 from ofhkit.datasets.synthetic.scene import Scene
+from ofhkit.datasets.synthetic.skin import step
 
-COLUMNS, BOUND_ROWS, HANGING_ROWS = 73, 26, 14
+COLUMNS, BOUND_ROWS, HANGING_ROWS = 61, 20, 10
 _CENTRE = np.array([0.0, 7.5, 0.35])
-_LAST_ANGLE, _HANG = np.radians(104), 0.17
+_LAST_ANGLE, _HANG = np.radians(104), 0.24
 
 
 class Shell:
@@ -39,9 +41,7 @@ class Shell:
         self.azimuth = np.linspace(-np.pi, np.pi, COLUMNS)
         polar = np.linspace(np.radians(4), _LAST_ANGLE, BOUND_ROWS)
         atlas = load_atlas()
-        ears = (
-            atlas.look_up(*(np.ascontiguousarray(atlas.coordinates[:, k : k + 1]) for k in (0, 1)))["ear"][:, 0] > 0.2
-        )
+        ears = Skin(atlas, *atlas.coordinates.T)["ear"] > 0.2
         usable = np.zeros(len(head.vertices), bool)
         usable[head.triangles[head.group == BODY]] = True
         usable &= ~ears
@@ -53,7 +53,7 @@ class Shell:
         xy = np.stack([(theta + np.pi) / (2 * np.pi) * (COLUMNS - 1), (phi - polar[0]) / (polar[1] - polar[0])], 1)
         seen = rasterise(xy, radius, triangles, COLUMNS, facing=0)
         known = seen.covered[:BOUND_ROWS]
-        found = interpolate(radius[:, None].astype(np.float32), triangles, seen)[0, :BOUND_ROWS]
+        found = interpolate(radius[None].astype(np.float32), triangles, seen)[0, :BOUND_ROWS]
         filled = _fill(found, known)
         directions = np.stack(
             [
@@ -89,18 +89,22 @@ class Shell:
 
 
 class Layer(NamedTuple):
-    """The shell as seen by the camera, each (RENDER_SIZE, RENDER_SIZE) float32 but the vectors (3, ...).
+    """The shell as seen by the camera, each (RENDER_SIZE, RENDER_SIZE) float32.
 
-    ``inside`` is the distance from the style's edge (positive within), ``x`` and ``y`` are noise positions across and
-    along the strands, ``coverage`` is 0..1 with a soft silhouette.
+    Attributes:
+        inside: distance from the style's edge, positive within.
+        x, y: noise positions across and along the strands.
+        near: nearness, as in the z-buffer.
+        light, slant: see :func:`ofhkit.datasets.synthetic.light.hair_light`.
+        coverage: 0..1 with a soft silhouette.
     """
 
-    normal: np.ndarray
-    along: np.ndarray
     inside: np.ndarray
     x: np.ndarray
     y: np.ndarray
     near: np.ndarray
+    light: np.ndarray
+    slant: np.ndarray
     coverage: np.ndarray
 
 
@@ -115,8 +119,11 @@ def _fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, mean: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    distance = np.stack([((mean[ids] - p) ** 2).sum(1) for p in points])
-    order = np.argsort(distance, axis=1)[:, :6]
+    a, b = points.astype(np.float32), mean[ids]
+    distance = np.maximum(
+        (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * sum(np.outer(a[:, k], b[:, k]) for k in range(3)), 0
+    )
+    order = np.argpartition(distance, 6, axis=1)[:, :6]
     weight = 1 / (np.take_along_axis(distance, order, 1) + 0.005)
     return ids[order], (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
@@ -125,97 +132,84 @@ def hairline(scene: Scene, theta: np.ndarray) -> np.ndarray:
     """Height of the person's hairline at azimuths ``theta`` (on the mean head)."""
     angle = np.abs(theta)
     base = np.interp(angle, HAIRLINE[:, 0], HAIRLINE[:, 1])
-    temples = np.exp(-(((angle - 0.5) / 0.2) ** 2)) * 0.3 + np.exp(-((angle / 0.3) ** 2)) * 0.12
-    return base + (scene.hairline + scene.recede * temples) * (angle < 0.95)
+    temples = np.exp(-(((angle - 0.5) / 0.22) ** 2)) * 0.32 + np.exp(-((angle / 0.3) ** 2)) * 0.15
+    return base + (scene.hairline + scene.recede * temples) * (angle < 0.93)
 
 
 def lower_edge(scene: Scene, theta: np.ndarray) -> np.ndarray:
     """Height at which the style ends at each azimuth."""
     angle, line = np.abs(theta), hairline(scene, theta)
-    part = theta * np.sign(scene.hair_part)
-    fringe = 7.62 + 0.12 * scene.hair_wave + 0.1 * np.maximum(part + 0.2, 0) + 0.25 * step_up(angle, 0.55, 0.85)
+    part = theta * np.sign(scene.hair_part)  # positive on the side that the hair is swept to
+    fringe = 7.55 + 0.16 * scene.hair_wave + 0.12 * np.maximum(part + 0.2, 0)
+    swept = 7.95 - 0.42 * step(part, -0.45, 0.75)  # falls from the parting towards one temple
     if scene.hair == "fringe":
-        return np.where(angle < 0.95, np.minimum(line, fringe), line - 0.12)
+        front = np.minimum(line, fringe if scene.hair_length > 0.5 else swept)
+        return np.where(angle < 0.9, front, line - 0.1)
     if scene.hair in ("bob", "long"):
         end = 6.75 - 0.6 * scene.hair_length if scene.hair == "bob" else 5.9 - scene.hair_length
-        opening = 0.93 + 0.14 * scene.hair_wave - 0.06 * np.sign(part)
-        knots = [0, 0.41, 0.61, 0.76, 0.88, 0.94, 1.0, 1.05]
-        curtain = np.interp(angle / opening, knots, [8.02, 7.98, 7.86, 7.66, 7.4, 7.05, 6.7, end])
-        if scene.hair_length > 0.62:
-            curtain = np.minimum(curtain, np.where(angle < 0.85, fringe, 9.0))
-        return np.minimum(curtain, np.where(angle > 0.95, end, line))
+        opening = 0.8 + 0.22 * scene.hair_wave - 0.05 * np.sign(part)
+        knots = [0, 0.4, 0.6, 0.76, 0.88, 0.95, 1.0, 1.05]
+        curtain = np.interp(angle / opening, knots, [7.98, 7.93, 7.8, 7.6, 7.35, 7.05, 6.7, end])
+        if scene.hair_length > 0.55:
+            curtain = np.minimum(curtain, np.where(angle < 0.8, fringe if scene.hair_part > 0.25 else swept, 9.0))
+        return np.minimum(curtain, np.where(angle > 0.93, end, line))
     if scene.hair == "curly":
-        return line - 0.05 - (0.5 * scene.hair_length * (angle > 1.0) * (scene.male < 0.5))
+        return line - 0.06 - 0.5 * scene.hair_length * (angle > 0.97) * (scene.male < 0.5)
     return line
 
 
-def step_up(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Linear ramp from 0 to 1."""
-    return np.clip((x - low) / (high - low), 0, 1)
-
-
 _THICKNESS = {
-    "buzz": 0.012,
-    "short": 0.09,
-    "swept": 0.13,
-    "fringe": 0.11,
-    "curly": 0.26,
-    "bob": 0.13,
-    "long": 0.13,
-    "tied": 0.05,
-}
-_TAPER = {
-    "buzz": 0.02,
-    "short": 0.1,
-    "swept": 0.16,
-    "fringe": 0.02,
-    "curly": 0.05,
-    "bob": 0.06,
-    "long": 0.06,
-    "tied": 0.12,
-}
+    "buzz": 0.015, "short": 0.11, "swept": 0.15, "fringe": 0.13, "curly": 0.3, "bob": 0.15, "long": 0.14, "tied": 0.05,
+}  # fmt: skip
+_TAPER = {  # the height above the edge at which the full thickness is reached
+    "buzz": 0.02, "short": 0.06, "swept": 0.12, "fringe": 0.02, "curly": 0.05, "bob": 0.05, "long": 0.05, "tied": 0.1,
+}  # fmt: skip
 
 
 def thickness(scene: Scene, shell: Shell, edge: np.ndarray) -> np.ndarray:
     """Distance of the shell from the skull (BOUND_ROWS, COLUMNS)."""
     above = shell.points[..., 1] - edge
-    top = step_up(shell.points[..., 1], 7.6, 8.3)
-    full = _THICKNESS[scene.hair] * scene.hair_thickness * (0.75 + 0.5 * top)
-    return 0.012 + full * (0.25 + 0.75 * step_up(above, -0.02, _TAPER[scene.hair]))
+    top = np.clip((shell.points[..., 1] - 7.6) / 0.7, 0, 1)
+    full = _THICKNESS[scene.hair] * scene.hair_thickness * (0.85 + 0.4 * top)
+    return 0.015 + full * (0.3 + 0.7 * np.clip(above / _TAPER[scene.hair] + 0.3, 0, 1))
 
 
-def view(shell: Shell, grid: np.ndarray, edge: np.ndarray, camera: Camera, facing: int = 1) -> Layer | None:
-    """Look at the shell; ``None`` where nothing of it is in the picture."""
-    inside = shell.heights() - edge
+def view(
+    shell: Shell, grid: np.ndarray, edge: np.ndarray, camera: Camera, scene: Scene, facing: int = 1
+) -> Layer | None:
+    """Look at the shell; ``None`` where nothing of it is in the picture.
+
+    All but the noise is smooth, so half the rendering's resolution serves.
+    """
     slope = np.gradient(edge, shell.azimuth) / 0.85
-    inside = inside / np.sqrt(1 + slope**2)
-    flat = grid.reshape(-1, 3)
-    along = np.gradient(grid, axis=0)
-    across = np.gradient(grid, axis=1)
-    normal = np.cross(along, across)
-    along, normal = (v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9) for v in (along, normal))
-    length = np.cumsum(np.linalg.norm(np.diff(grid, axis=0, prepend=grid[:1]), axis=-1), axis=0)
+    inside = (shell.heights() - edge) / np.sqrt(1 + slope**2)
     kept = (inside.ravel()[shell.triangles] > -0.12).any(1)
-    if not kept.any():
-        return None
     triangles = shell.triangles[kept]
-    size = RENDER_SIZE // 2
-    xy, near = camera.project(flat)  # the picture's own resolution is enough: all is smooth
-    seen = rasterise(xy, near, triangles, size, facing)
+    xy, near = camera.project(grid.reshape(-1, 3))
+    seen = rasterise(xy, near, triangles, IMAGE_SIZE, facing)
     if not seen.covered.any():
         return None
+    along = _differences(grid, 0)
+    normal = camera.rotate(np.cross(along, _differences(grid, 1)).reshape(-1, 3))
+    along_camera = camera.rotate(along.reshape(-1, 3))
+    length = np.cumsum(np.sqrt((np.diff(grid, axis=0, prepend=grid[:1]) ** 2).sum(-1)), axis=0)
     columns = np.broadcast_to(shell.azimuth, inside.shape)
-    values = [
-        camera.rotate(normal.reshape(-1, 3).astype(np.float32)), camera.rotate(along.reshape(-1, 3).astype(np.float32)),
-        np.stack([inside, columns * 150, length * 150, near.reshape(inside.shape)], -1).reshape(-1, 4),
-    ]  # fmt: skip
-    image = interpolate(np.concatenate(values, 1).astype(np.float32), triangles, seen).transpose(1, 2, 0)
+    scalars = [v.ravel() for v in (inside, columns * 150, length * 150, near)]
+    values = np.stack([*scalars, *normal.T, *along_camera.T]).astype(np.float32)
+    image = interpolate(values, triangles, seen)
+    light, slant = hair_light(unit(image[4:7]) * facing, unit(image[7:10]), scene)
     covered = seen.covered.astype(np.float32)
+    planes = np.stack([*image[:4], light, slant], -1)
     # carry the values past the silhouette, so that enlarging does not mix them with nothing
-    spread = cv2.blur(image, (5, 5)) / np.maximum(cv2.blur(covered, (5, 5)), 1e-3)[..., None]
-    image = np.where(covered[..., None] > 0, image, spread)
-    planes = [_enlarge(image[..., k]) for k in range(10)]
-    return Layer(np.stack(planes[:3]), np.stack(planes[3:6]), *planes[6:], _enlarge(covered))
+    weight = cv2.blur(covered, (5, 5))
+    spread = cv2.blur(planes * covered[..., None], (5, 5)) / np.maximum(weight, 1e-3)[..., None]
+    planes = np.where(covered[..., None] > 0, planes, spread)
+    return Layer(*(_enlarge(np.ascontiguousarray(planes[..., k])) for k in range(6)), _enlarge(covered))
+
+
+def _differences(grid: np.ndarray, axis: int) -> np.ndarray:
+    """Central differences along the grid, float32 (rows, COLUMNS, 3)."""
+    return np.gradient(grid.astype(np.float32), axis=axis)
 
 
 def _enlarge(image: np.ndarray) -> np.ndarray:
@@ -224,23 +218,19 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
 
 def opacity(layer: Layer, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Opacity (H, W) of the hair and the strand noise (H, W) that colours it."""
-    bend = 22 * scene.hair_wave * np.sin(layer.y * np.float32(0.045) + layer.x * np.float32(0.02))
+    x, y, ragged, soft = layer.x, layer.y, 0.05, 0.06
     if scene.hair == "curly":
-        grain = look_up("curls", layer.x * 1.1, layer.y * 1.1, scene.offsets[9])
-        ragged, soft = 0.055, 0.05
+        (grain,) = look_up("curls", x * np.float32(0.75), y * np.float32(0.75), scene.offsets[9])
     elif scene.hair == "buzz":
-        grain = look_up("pores", layer.x * 0.8, layer.y * 0.8, scene.offsets[9])
-        ragged, soft = 0.03, 0.12
+        (grain,) = look_up("pores", x * np.float32(0.8), y * np.float32(0.8), scene.offsets[9])
+        ragged, soft = 0.03, 0.14
     else:
-        shear = 0.8 * np.sign(scene.hair_part) if scene.hair in ("fringe", "swept") else 0.0
-        grain = look_up("strands", layer.x + shear * layer.y + bend, layer.y, scene.offsets[9])
-        ragged, soft = (0.05, 0.05) if scene.hair != "short" else (0.03, 0.05)
-    alpha = np.clip((layer.inside + ragged * grain + 0.3 * soft) * np.float32(1 / soft), 0, 1)
-    rim = np.clip((layer.coverage - 0.35) * 3 + 0.3 * grain * (layer.coverage < 0.98), 0, 1)
-    alpha = alpha * rim
-    if scene.hair == "buzz":
-        alpha *= 0.75
-    return alpha, grain
+        shear = np.float32(0.8 * np.sign(scene.hair_part) if scene.hair in ("fringe", "swept") else 0.0)
+        bend = np.sin(y * np.float32(0.045) + x * np.float32(0.02)) * np.float32(22 * scene.hair_wave)
+        (grain,) = look_up("strands", x + shear * y + bend, y, scene.offsets[9])
+    alpha = np.clip((layer.inside + np.float32(ragged) * grain) * np.float32(1 / soft) + np.float32(0.3), 0, 1)
+    alpha *= np.clip((layer.coverage - np.float32(0.45)) * 4 + np.float32(0.2) * grain * (layer.coverage < 0.98), 0, 1)
+    return alpha * np.float32(0.75 if scene.hair == "buzz" else 1), grain
 
 
 @lru_cache(maxsize=1)

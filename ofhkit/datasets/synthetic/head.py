@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,39 +25,51 @@ class Head:
     Attributes:
         vertices: (V, 3) float32, the base mesh, without the macro mixture.
         triangles: (T, 3) int32; hair guide and unseen trunk are left out.
+        num_front: the first so many triangles can be seen from the front; the others are the back and the trunk.
         group: (T,) uint8, the part a triangle belongs to (``BODY``, ``EYE_L``...).
         uv: (T, 3, 2) float32, texture coordinates of the mesh's own masks, v up.
         landmarks: (68,) int32 vertex ids, iBUG order, 0 = image left.
         mirror: (V,) int32 vertex id of the mirror image.
         mean: (V, 3) float32, the average adult.
-        traits: {trait: (negative targets, positive targets)}, each side-less.
+        traits: {trait: per direction the targets that move it (one, or a left and a right one)}.
     """
 
     def __init__(self, path: Path):
         data = np.load(path)
         self.vertices = data["verts"]
-        keep = (data["group"] != HAIR_GUIDE) & (self.vertices[data["tris"]][:, :, 1].mean(1) > 5.1)
-        self.triangles = data["tris"][keep].astype(np.int32)
-        self.group = data["group"][keep]
-        self.uv = data["uv_per_tri"][keep].astype(np.float32)
+        corners = self.vertices[data["tris"]]
+        keep = (data["group"] != HAIR_GUIDE) & (corners[:, :, 1].mean(1) > 5.1)
+        facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        front = facing[:, 2] > -0.8 * np.linalg.norm(facing, axis=1)
+        front &= (corners[:, :, 2].mean(1) > -0.1) & (corners[:, :, 1].mean(1) > 5.4)
+        order = np.concatenate([np.nonzero(keep & front)[0], np.nonzero(keep & ~front)[0]])
+        self.num_front = int((keep & front).sum())
+        self.triangles = data["tris"][order].astype(np.int32)
+        self.group = data["group"][order]
+        self.uv = data["uv_per_tri"][order].astype(np.float32)
         self.landmarks = data["lm68"].astype(np.int32)
         self.mirror = data["mirror"].astype(np.int32)
         self.masks = {name[5:]: data[name] for name in data.files if name.startswith("mask_")}
         ids, delta = data["t_idx"].astype(np.int32), data["t_val_mm"].astype(np.float32) * np.float32(1e-3)
         bounds = data["t_off"].astype(np.int64)
-        self.targets = {str(name): (ids[a:b], delta[a:b]) for name, a, b in zip(data["names"], bounds[:-1], bounds[1:])}
-        self.traits = self._group_traits()
+        targets = {str(name): (ids[a:b], delta[a:b]) for name, a, b in zip(data["names"], bounds[:-1], bounds[1:])}
+        self.traits = _group_traits(targets)
+        self._prepare_sum(targets)
         self.eye_vertices = [np.unique(self.triangles[self.group == g]) for g in (EYE_R, EYE_L)]  # image left first
         self.mean = self.shape(macro_mixture((1 / 3, 1 / 3, 1 / 3), male=0.5, old=0.0, weight=0.0, muscle=0.0))
 
-    def _group_traits(self) -> dict[str, list[list[str]]]:
-        """Collect the local targets by trait: per direction the list of targets (one, or a left and a right one)."""
-        traits: dict[str, dict[str, list[str]]] = {}
-        for name in self.targets:
-            if not _UNUSED.match(name):
-                sideless = re.sub(r"/[lr]-", "/", name)
-                traits.setdefault(_DIRECTION.sub("", sideless), {}).setdefault(sideless, []).append(name)
-        return {trait: [ways[way] for way in sorted(ways)] for trait, ways in sorted(traits.items())}
+    def _prepare_sum(self, targets: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Lay out the targets for :meth:`shape`: broad ones as whole meshes, all others as one list of moves."""
+        broad = [name for name, (ids, _) in targets.items() if len(ids) > 1000]
+        narrow = [name for name in targets if name not in broad]
+        self._order = {name: k for k, name in enumerate(broad + narrow)}
+        self._broad = np.zeros((len(broad), *self.vertices.shape), np.float32)
+        for whole, name in zip(self._broad, broad):
+            whole[targets[name][0]] = targets[name][1]
+        self._ids = np.concatenate([targets[name][0] for name in narrow])
+        self._moves = np.ascontiguousarray(np.concatenate([targets[name][1] for name in narrow]).T)
+        lengths = [len(targets[name][0]) for name in narrow]
+        self._owner = np.repeat(np.arange(len(broad), len(targets)), lengths)
 
     def shape(self, weights: dict[str, float]) -> np.ndarray:
         """Return the mesh for the given target weights.
@@ -66,10 +79,14 @@ class Head:
             - output: (V, 3) float32
         """
         out = self.vertices.copy()
+        amounts = np.zeros(len(self._order), np.float32)
         for name, weight in weights.items():
-            if abs(weight) > 1e-3:
-                ids, delta = self.targets[name]
-                out[ids] += np.float32(weight) * delta
+            amounts[self._order[name]] = weight
+        for k in np.nonzero(np.abs(amounts[: len(self._broad)]) > 0.01)[0]:
+            out += amounts[k] * self._broad[k]
+        strength = amounts.take(self._owner)
+        for k in range(3):
+            out[:, k] += np.bincount(self._ids, self._moves[k] * strength, len(out)).astype(np.float32)
         return out
 
     def normals(self, points: np.ndarray) -> np.ndarray:
@@ -82,6 +99,16 @@ class Head:
             face = u[:, i] * v[:, j] - u[:, j] * v[:, i]
             out[:, k] = np.bincount(corner, np.repeat(face, 3), len(points))
         return out / (np.sqrt((out * out).sum(1, keepdims=True)) + 1e-9)
+
+
+def _group_traits(targets: Iterable[str]) -> dict[str, list[list[str]]]:
+    """Collect the local targets by trait: per direction the list of targets (one, or a left and a right one)."""
+    traits: dict[str, dict[str, list[str]]] = {}
+    for name in targets:
+        if not _UNUSED.match(name):
+            sideless = re.sub(r"/[lr]-", "/", name)
+            traits.setdefault(_DIRECTION.sub("", sideless), {}).setdefault(sideless, []).append(name)
+    return {trait: [ways[way] for way in sorted(ways)] for trait, ways in sorted(traits.items())}
 
 
 def macro_mixture(race: tuple[float, ...], male: float, old: float, weight: float, muscle: float) -> dict[str, float]:

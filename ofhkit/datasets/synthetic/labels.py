@@ -47,15 +47,17 @@ def landmarks68(head: Head, points: np.ndarray, camera: Camera) -> np.ndarray:
         - points: (V, 3) the person's mesh, head space
         - output: (68, 2) float64, picture pixels
     """
-    out = camera.project(points[head.landmarks])[0]
+    paths = jaw_paths()
+    projected = camera.project(points[np.concatenate([head.landmarks, *paths])])[0]
+    out, marched = projected[:68].copy(), np.split(projected[68:], np.cumsum([len(p) for p in paths])[:-1])
     middle = out[27:36].mean(0)
-    for i, path in enumerate(jaw_paths()):
+    for i, along in enumerate(marched):
         if i == 8:
             continue
-        along = camera.project(points[path])[0]
-        outwards = -1.0 if i < 8 else 1.0  # picture x grows away from the face on the right side
-        axis = np.array([outwards, 0.0]) if abs(i - 8) > 3 else (out[i] - middle) / np.linalg.norm(out[i] - middle)
-        out[i] = along[np.argmax(along @ axis)]
+        outwards = np.array([-1.0 if i < 8 else 1.0, 0.0])  # picture x grows away from the face on the right side
+        if abs(i - 8) <= 3:
+            outwards = (out[i] - middle) / np.sqrt(((out[i] - middle) ** 2).sum())
+        out[i] = along[np.argmax(along[:, 0] * outwards[0] + along[:, 1] * outwards[1])]
     return out
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 SIZE = 512
@@ -40,7 +39,14 @@ def tiles() -> dict[str, np.ndarray]:
     }
 
 
-def look_up(name: str, x: np.ndarray, y: np.ndarray, offset: tuple[float, float]) -> np.ndarray:
-    """Sample a tile at (H, W) float32 positions in tile pixels, wrapped round."""
-    x, y = np.float32(x + np.float32(offset[0])), np.float32(y + np.float32(offset[1]))
-    return cv2.remap(tiles()[name], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+def look_up(names: str, x: np.ndarray, y: np.ndarray, offset: np.ndarray) -> list[np.ndarray]:
+    """Read tiles at float32 positions (H, W) in tile pixels, moved by ``offset`` (2,) and wrapped round.
+
+    Shape:
+        - names: blank-separated; all are read at the same place, which costs one computation of it
+        - output: one (H, W) float32 image a name
+    """
+    column = (x + np.float32(offset[0] + SIZE)).astype(np.int32) & (SIZE - 1)
+    row = (y + np.float32(offset[1] + SIZE)).astype(np.int32) & (SIZE - 1)
+    place = (row * SIZE + column).astype(np.intp)
+    return [tiles()[name].ravel().take(place) for name in names.split()]

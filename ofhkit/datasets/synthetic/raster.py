@@ -18,7 +18,7 @@ class Fragments(NamedTuple):
     """The front-most triangle of each pixel, as dense images.
 
     Shape:
-        - triangle: (H, W) int32 row of ``triangles``; 0 where nothing is seen
+        - triangle: (H, W) intp row of ``triangles``; 0 where nothing is seen
         - weights: (3, H, W) float32 barycentric weights; 0 where nothing is seen
         - depth: (H, W) float32 nearness (larger = nearer); -inf where nothing is seen
     """
@@ -90,12 +90,13 @@ def rasterise(xy: np.ndarray, near: np.ndarray, triangles: np.ndarray, size: int
     source[pixel[winner]] = owner[fragment_row[winner]]
     seen = np.nonzero(source >= 0)[0]
     source = source[seen]
-    triangle = np.zeros(size * size, np.int32)
+    triangle = np.zeros(size * size, np.intp)
     triangle[seen] = ids[source]
     weights = np.zeros((3, size * size), np.float32)
     dx, dy = seen % size - x[0][source], seen // size - y[0][source]
-    for k in (0, 1):
-        weights[k + 1, seen] = np.clip(gx[k][source] * dx + gy[k][source] * dy, 0, 1)
+    w1, w2 = (np.clip(gx[k][source] * dx + gy[k][source] * dy, 0, 1) for k in (0, 1))
+    over = np.maximum(w1 + w2, 1)  # by rounding, in slivers
+    weights[1, seen], weights[2, seen] = w1 / over, w2 / over
     weights[0, seen] = np.maximum(1 - weights[1, seen] - weights[2, seen], 0)
     return Fragments(triangle.reshape(size, size), weights.reshape(3, size, size), depth.reshape(size, size))
 
@@ -110,11 +111,16 @@ def interpolate(values: np.ndarray, triangles: np.ndarray, fragments: Fragments)
     """Spread per-vertex values over the pixels; 0 where nothing is seen.
 
     Shape:
-        - values: (V, K) float32
+        - values: (K, V) float32
         - output: (K, H, W) float32
     """
-    corners = triangles[fragments.triangle.ravel()]
-    out = np.take(values, corners[:, 0], axis=0) * fragments.weights[0].reshape(-1, 1)
-    for k in (1, 2):
-        out += np.take(values, corners[:, k], axis=0) * fragments.weights[k].reshape(-1, 1)
-    return np.ascontiguousarray(out.T).reshape(values.shape[1], *fragments.triangle.shape)
+    a, b, c = triangles.T
+    seen, (_, second, third) = fragments.triangle, fragments.weights
+    out = np.empty((len(values), *seen.shape), np.float32)
+    for plane, value in zip(out, values):
+        first = value[a]
+        np.multiply((value[b] - first).take(seen), second, out=plane)
+        plane += (value[c] - first).take(seen) * third
+        plane += first.take(seen)
+    out *= fragments.covered
+    return out

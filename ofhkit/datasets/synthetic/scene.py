@@ -14,6 +14,8 @@ HAIR_STYLES = ("bald", "buzz", "short", "swept", "fringe", "curly", "bob", "long
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 HATS = ("none", "beanie", "cap", "scarf")
 GLASSES = ("none", "round", "square", "oval", "sun")
+# Means of traits, so that eyes and mouths are as wide as in aligned photographs (positive: the second direction)
+_BIAS = {"eyes/eye-height2": 0.1, "eyes/eye-scale": 0.35, "mouth/mouth-scale-horiz": 0.35}
 # sRGB skin from light to dark: (share of the way, colour)
 _SKIN = np.array([
     (0.00, 244, 211, 196), (0.18, 231, 187, 163), (0.36, 212, 160, 128), (0.54, 180, 124, 90), (0.72, 138, 88, 60),
@@ -58,7 +60,7 @@ class Scene:
     hair_wave: float
     beard: str
     beard_density: float
-    beard_length: float
+    beard_colour: np.ndarray
     hat: str
     hat_colour: np.ndarray
     glasses: str
@@ -118,29 +120,36 @@ def _shape(head: Head, rng, melanin: float, male: float, old: float) -> dict[str
     race = rng.dirichlet([0.15 + 1.6 * melanin**2, 0.7, 0.25 + 1.2 * (1 - melanin)])
     weight, muscle = np.clip(rng.normal(0, [0.45, 0.35]), -1, 1)
     weights = macro_mixture(tuple(race), male, old, weight, muscle)
-    for trait, ways in head.traits.items():
-        amount = rng.normal(0, 0.15 if trait.startswith("head/") else 0.28)
-        way = rng.integers(len(ways)) if len(ways) > 2 else int(amount > 0 and len(ways) == 2)
+    amounts = rng.normal(0, 0.25, len(head.traits))
+    jitter = rng.normal(0, 0.04, (len(head.traits), 2))
+    picks = rng.integers(0, 2**16, len(head.traits))
+    amounts += [_BIAS.get(trait, 0.0) for trait in head.traits]
+    for (trait, ways), amount, sides, pick in zip(
+        head.traits.items(), amounts.tolist(), jitter.tolist(), picks.tolist()
+    ):
+        if trait.startswith("head/"):
+            amount *= 0.55
         if len(ways) == 1 and amount < 0:
             continue
-        for name in ways[way]:
-            weights[name] = float(np.clip(abs(amount) + rng.normal(0, 0.04), 0, 1))
+        way = ways[pick % len(ways)] if len(ways) > 2 else ways[int(amount > 0) % len(ways)]
+        for name, side in zip(way, sides):
+            weights[name] = min(max(abs(amount) + side, 0.0), 1.0)
     return weights
 
 
 def _expression(rng) -> dict[str, float]:
     out: dict[str, float] = {}
     mood = rng.random()
-    if mood < 0.4:  # a smile, often with teeth
-        smile, teeth = rng.uniform(0.25, 0.95), rng.random() < 0.6
+    if mood < 0.5:  # a smile, often with teeth
+        smile, teeth = rng.uniform(0.35, 1.0), rng.random() < 0.7
         pair = {"mouthSmile": smile, "cheekSquint": 0.6 * smile, "eyeSquint": 0.4 * smile * rng.random()}
         if teeth:
-            pair |= {"mouthUpperUp": rng.uniform(0.15, 0.5), "mouthLowerDown": rng.uniform(0.1, 0.5)}
-            out["jawOpen"] = rng.uniform(0.02, 0.22)
-    elif mood < 0.55:  # speaking, surprise
+            pair |= {"mouthUpperUp": rng.uniform(0.3, 0.8), "mouthLowerDown": rng.uniform(0.2, 0.7)}
+            out["jawOpen"] = rng.uniform(0.0, 0.2)
+    elif mood < 0.62:  # speaking, surprise
         pair = {"mouthSmile": max(0, rng.normal(0, 0.2)), "mouthLowerDown": rng.uniform(0, 0.4)}
         out |= {"jawOpen": rng.uniform(0.1, 0.5), "mouthFunnel": max(0, rng.normal(0, 0.3))}
-    elif mood < 0.65:  # displeased
+    elif mood < 0.7:  # displeased
         pair = {
             "mouthFrown": rng.uniform(0.1, 0.6),
             "browDown": rng.uniform(0.1, 0.6),
@@ -164,33 +173,33 @@ def _skin(rng, melanin: float, age: float, male: float) -> dict:
     skin = np.array([np.interp(melanin, _SKIN[:, 0], _SKIN[:, k]) for k in (1, 2, 3)])
     skin = skin * (1 + rng.normal(0, 0.03)) * (1 + rng.normal(0, [0.02, 0.015, 0.03]))
     aged = np.clip((age - 28) / 50, 0, 1)
-    makeup = float(rng.random() < 0.5) * rng.uniform(0.3, 1) * (male < 0.4)
-    natural = skin * np.array([0.88, 0.62, 0.62]) * (1 - 0.1 * melanin) + [6, 0, 4]
+    makeup = float(rng.random() < 0.5) * rng.uniform(0.2, 1) * (male < 0.4)
+    natural = skin * np.array([0.9, 0.68, 0.66]) * (1 - 0.08 * melanin) + [5, 0, 3]
     stick = np.array([rng.uniform(110, 200), rng.uniform(25, 80), rng.uniform(45, 100)])
     cool = rng.random(3) ** [1.0, 1.0, 1.0]
     return {
         "skin": skin,
         "redness": rng.uniform(0.3, 1.2),
         "freckles": max(0.0, rng.normal(-0.3, 0.6)) * (melanin < 0.4),
-        "blemish": rng.uniform(0.4, 1.2) + 0.5 * aged,
+        "blemish": rng.uniform(0.3, 1.0) + 0.4 * aged,
         "shine": rng.uniform(0.3, 1.2),
         "wrinkles": aged * rng.uniform(0.4, 1.2, 3) + 0.08 * cool,
         "sockets": rng.uniform(0.1, 0.5) + 0.35 * aged * rng.random(),
-        "lip_colour": natural * (1 - 0.7 * makeup) + 0.7 * makeup * stick,
+        "lip_colour": natural * (1 - 0.6 * makeup) + 0.6 * makeup * stick,
         "makeup": makeup,
     }
 
 
 def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
-    odds = np.array([0.3, 0.18, 0.12, 0.12, 0.05 + 0.2 * (melanin < 0.45), 0.2 * (melanin < 0.4), 0.06])
+    odds = np.array([0.38, 0.24, 0.14, 0.1, 0.03 + 0.14 * (melanin < 0.45), 0.16 * (melanin < 0.4), 0.05])
     odds *= [1, 1, 1, 1, melanin < 0.6, melanin < 0.5, melanin < 0.4]
     colour = _HAIR[rng.choice(7, p=odds / odds.sum())] * rng.uniform(0.8, 1.2)
-    grey = np.clip(rng.normal((age - 50) / 22, 0.35), 0, 1) ** 1.3
+    grey = np.clip(rng.normal((age - 52) / 22, 0.35), 0, 1) ** 1.3 * (male > 0.5 or rng.random() < 0.6)
     silver = np.array([168, 166, 164]) * rng.uniform(0.75, 1.15)
     tuft = np.clip(grey + rng.normal(0, 0.15), 0, 1)
     hair = colour * (1 - grey) + silver * grey
     chances = {  # by style, for men and women
-        "bald": (0.06 + 0.1 * (age > 45), 0.0), "buzz": (0.2, 0.015), "short": (0.3, 0.08), "swept": (0.2, 0.06),
+        "bald": (0.05 + 0.08 * (age > 45), 0.0), "buzz": (0.15, 0.01), "short": (0.3, 0.08), "swept": (0.2, 0.06),
         "fringe": (0.1, 0.14), "curly": (0.06 + 0.06 * melanin, 0.1 + 0.1 * melanin), "bob": (0.01, 0.18),
         "long": (0.04, 0.3), "tied": (0.01, 0.16),
     }  # fmt: skip
@@ -204,7 +213,7 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
     glasses = GLASSES[rng.choice(5, p=[0.78, 0.06, 0.08, 0.06, 0.02])]
     frame = np.array([(18, 17, 18), (60, 38, 24), (120, 116, 112), (150, 110, 60), (90, 20, 26)])[rng.integers(5)]
     return {
-        "brow_width": rng.uniform(0.026, 0.044) * (0.8 + 0.3 * male),
+        "brow_width": rng.uniform(0.03, 0.05) * (0.8 + 0.3 * male),
         "brow_density": rng.uniform(0.5, 0.95),
         "brow_tilt": rng.normal(0, 0.012),
         "brow_colour": (0.75 * colour + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
@@ -215,21 +224,21 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
         "gaze": rng.normal(0, [0.13, 0.06]),
         "hair": style,
         "hair_colour": hair,
-        "hair_thickness": rng.uniform(0.6, 1.4),
+        "hair_thickness": rng.uniform(0.6, 1.5),
         "hair_length": rng.random(),
         "hair_part": rng.uniform(0.1, 0.5) * rng.choice([-1, 1]),
-        "hairline": rng.normal(0.0, 0.04) + 0.04 * male * (age > 45),
+        "hairline": rng.normal(0.0, 0.045) + 0.03 * male * (age > 45),
         "recede": male * np.clip(rng.normal((age - 45) / 60, 0.25), 0, 1),
         "hair_wave": rng.random(),
         "beard": beard,
         "beard_density": rng.uniform(0.55, 1.0),
-        "beard_length": rng.uniform(0.2, 1.0),
+        "beard_colour": 0.8 * (colour * (1 - tuft) + silver * tuft),
         "hat": hat,
         "hat_colour": rng.uniform(15, 220, 3) * 0.6 + rng.uniform(10, 90),
         "glasses": glasses,
         "glasses_colour": frame,
         "glasses_size": rng.uniform(0.9, 1.15),
-        "cloth_colour": rng.uniform(10, 235) * 0.7 + rng.uniform(0, 70, 3),
+        "cloth_colour": 230 * rng.beta(0.6, 0.9) + rng.normal(0, 25, 3),
         "cloth_height": rng.uniform(-0.1, 0.35),
     }
 
@@ -254,14 +263,14 @@ def _picture(rng, melanin: float) -> dict:
         "pitch": float(np.clip(rng.normal(0, 0.1), -0.3, 0.3)),
         "roll": rng.normal(0, 0.06),
         "distance": rng.uniform(6.5, 18),
-        "exposure": 0.4 * np.exp(rng.normal(0, 0.22)) * (1 - 0.42 * melanin),
+        "exposure": 0.47 * np.exp(rng.normal(0.06, 0.26)),
         "white_balance": 1 + rng.normal(0, [0.05, 0.02, 0.07]),
-        "contrast": rng.uniform(0.0, 0.7),
+        "contrast": rng.uniform(0.1, 1.0),
         "saturation": rng.uniform(0.75, 1.2),
-        "blur": rng.uniform(0.2, 1.5),
-        "noise": rng.uniform(0.002, 0.018),
+        "blur": rng.uniform(0.35, 0.9),
+        "noise": 0.001 + 0.009 * rng.random() ** 2,
         "jpeg_quality": int(rng.integers(60, 101)),
         "background": str(rng.choice(["plain", "gradient", "blobs", "edges", "clouds"], p=[0.25, 0.2, 0.25, 0.2, 0.1])),
-        "background_colours": rng.uniform(5, 250, (6, 1)) * 0.75 + rng.uniform(0, 62, (6, 3)),
+        "background_colours": 240 * rng.beta(0.7, 1.1, (6, 1)) + rng.normal(0, 16, (1, 3)) + rng.normal(0, 10, (6, 3)),
         "offsets": rng.uniform(0, 512, (16, 2)),
     }

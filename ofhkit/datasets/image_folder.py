@@ -22,7 +22,7 @@ class ImageFolder(torch.utils.data.Dataset):
     """The pictures of one folder, sorted by name, as 128x128 faces.
 
     Square pictures only, for others would have to be cropped or squeezed. Larger ones are reduced by area averaging,
-    smaller ones enlarged bicubically. All are decoded at the start and kept, so that a run does not end at an unreadable
+    smaller ones enlarged bicubically. All are decoded at the start and kept, so that a run does not end at a broken
     one in its middle; those are left out, with a warning, and listed in ``refused``.
 
     Args:

@@ -1,5 +1,7 @@
 import math
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
 from ofhkit.metrics import LPIPS, LRPSNR, NRMSE, PSNR, SSIM, Consistency, LabelIoU, LandmarkError, ParsingIoU
 from ofhkit.models.landmark_priors import FanZhou
 from ofhkit.models.parsers import FaceParser
@@ -227,6 +229,22 @@ def test_networks_are_built_when_needed_without_touching_the_random_state():
     assert not metric.detect.network.training
     parser = ParsingIoU(parser=FaceParser(channels=(4, 4)))
     assert 0 <= run(parser, outputs(2))["IoU"] <= 1
+
+
+def test_default_landmarks_are_the_pretrained_networks():
+    """On a real portrait: nothing against itself, two pixels of shift seen as about that, a blur as some error."""
+    portrait = cv2.imread(str(Path(__file__).parents[1] / "data" / "astronaut_crop.png"))[..., ::-1].copy()
+    hr = torch.from_numpy(portrait).permute(2, 0, 1)[None].float() / 255
+    mask = torch.zeros(1, 1, 16, 16)
+
+    def score(sr):
+        return run(NRMSE(), {"index": torch.tensor([0]), "hr": hr, "sr": sr, "mask": mask})["NRMSE"]
+
+    assert score(hr) == 0
+    eyes = NRMSE().detect(hr)[0][[36, 45]]
+    percent = 100 / (eyes[0] - eyes[1]).norm().item()
+    assert 0.5 * percent < score(hr.roll(2, -1)) < 4 * percent
+    assert score(upsample_bicubic(downsample_cubic(hr)).clamp(0, 1)) > 0
 
 
 def test_missing_keys_are_named():

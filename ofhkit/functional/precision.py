@@ -35,8 +35,16 @@ def measuring_dtype(*tensors: Tensor) -> torch.dtype:
     >>> measuring_dtype(torch.zeros(1, dtype=torch.bfloat16))
     torch.float32
     """
-    truncated = torch.get_float32_matmul_precision() != "highest" and tensors[0].device.type != "mps"
-    return torch.float64 if truncated or any(t.dtype == torch.float64 for t in tensors) else torch.float32
+    wide = any(t.dtype == torch.float64 for t in tensors) or (_truncated() and tensors[0].device.type != "mps")
+    return torch.float64 if wide else torch.float32
+
+
+def _truncated() -> bool:
+    """Whether float32 matrix products may drop bits somewhere."""
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:  # set by the newer torch.backends switches, which this question then refuses to sum up
+        return True
 
 
 def constant(key: tuple, build: Callable[[], np.ndarray], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -51,4 +51,4 @@ class MeanFace(FittedUpsampler):
 
     def forward(self, lr: Tensor) -> Tensor:
         self._require_fit()
-        return self.mean_face.to(lr.dtype).expand(len(lr), -1, -1, -1).clone()
+        return self.mean_face.to(lr.dtype).expand(lr.shape[0], -1, -1, -1).clone()

@@ -123,3 +123,14 @@ def test_bad_faces_are_refused():
         ma.finalise()
     with pytest.raises(OfhkitError, match="do not cover"):
         PositionPatch(patch=4, step=5)
+
+
+@pytest.mark.parametrize("build", [lambda: PositionPatch(**SMALL), lambda: MeanFace(scale=2, image_size=8)])
+def test_fit_is_exported_with_a_free_batch_size(build):
+    lr, hr = (t.float() for t in faces(5, seed=8))
+    fitted = build().eval()
+    fitted.partial_fit(lr, hr)
+    fitted.finalise()
+    batch = torch.export.Dim("batch", min=1, max=16)
+    program = torch.export.export(fitted, (lr[:3],), dynamic_shapes=({0: batch},))
+    assert torch.equal(program.module()(lr), fitted(lr))

@@ -100,11 +100,19 @@ def test_splits_and_seeds_never_meet():
         (dict(num_faces=1, split="trian"), "did you mean 'train'"),
         (dict(num_faces=1, seed=-1), "seed must lie"),
         (dict(num_faces=1, limit=0), "limit must be 1"),
+        (dict(num_faces=dict(train=4, test=2), split="val"), "nothing of the split 'val'"),
     ],
 )
 def test_user_errors(arguments, words):
     with pytest.raises(OfhkitError, match=words):
         SyntheticFaces(cache=False, **arguments)
+
+
+def test_sizes_by_split_and_limit():
+    sizes = dict(train=9, val=4, test=2)
+    assert [len(SyntheticFaces(sizes, split=s, cache=False)) for s in sizes] == [9, 4, 2]
+    assert len(SyntheticFaces(9, limit=3, cache=False)) == 3
+    assert len(SyntheticFaces(9, limit=30, cache=False)) == 9
 
 
 def test_five_points_meet_the_template_with_no_better_similarity(bare_faces):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
     processes, and no two splits share a scene.
 
     Args:
-        num_faces: how many.
+        num_faces: how many, or how many of each split, e.g. ``dict(train=2000, val=100, test=200)``.
         seed: 0 .. 2**32 - 1.
         split: ``'train'``, ``'val'`` or ``'test'``.
         cache: render all faces at the first use into a pack in the user's cache folder (``$OFHKIT_CACHE``) and map it
@@ -56,7 +56,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     def __init__(
         self,
-        num_faces: int,
+        num_faces: int | dict[str, int],
         seed: int = 0,
         split: str = "train",
         cache: bool = True,
@@ -65,6 +65,10 @@ class SyntheticFaces(torch.utils.data.Dataset):
     ):
         if split not in SPLITS:
             raise OfhkitError(f"unknown split {split!r}; {did_you_mean(split, SPLITS)}")
+        if isinstance(num_faces, Mapping):
+            if split not in num_faces:
+                raise OfhkitError(f"num_faces says nothing of the split {split!r}; it has {sorted(num_faces)}")
+            num_faces = num_faces[split]
         for name, value in (("num_faces", num_faces), ("limit", limit)):
             if value is not None and value < 1:
                 raise OfhkitError(f"{name} must be 1 or more, got {value}")

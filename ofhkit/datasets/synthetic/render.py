@@ -148,7 +148,7 @@ def _lay_head(
     group, covered = head.group[seen.triangle], seen.covered
     body = covered & (group == BODY)
 
-    colour, hairs, bristles, height = _paint_skin(scene, maps, inside, body)
+    colour, hairs, brow, bristles, height = _paint_skin(scene, maps, inside, body)
     bump_x, bump_y = (cv2.Sobel(height, cv2.CV_32F, *order, ksize=3, scale=0.16) for order in ((1, 0), (0, 1)))
     bumpy = light.unit(np.stack([n[0] - bump_x, n[1] + bump_y, n[2]]))
     cloth = body & (maps["cloth"] + np.float32(scene.cloth_height) > 0)
@@ -157,7 +157,7 @@ def _lay_head(
     if cloth.any():
         weave = look_up("pores", maps.u[cloth], maps.v[cloth], scene.offsets[10])[0] * np.float32(0.06) + 1
         colour[:, cloth] = skin.linear(scene.cloth_colour)[:, None] * weave
-    labels = _label_head(maps, body, group, inside, hairs, cloth, covered)
+    labels = _label_head(maps, body, group, inside, brow, cloth, covered)
     _paint_openings(scene, camera, seen, (colour, n, sun, openness, gloss))
     if cover is not None:
         shadow = _shadow(hair.opacity(cover, scene)[0], scene)
@@ -172,12 +172,13 @@ def _lay_head(
 
 
 def _paint_skin(scene: Scene, maps: Skin, inside: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Reflectance (3, H, W), opacity of the brows and of the beard, and relief of the skin, each (H, W)."""
+    """Reflectance (3, H, W); opacity and area of the brows, opacity of the beard and relief of the skin, (H, W)."""
     u, v = maps.u, maps.v
     mottle, pores = look_up("mottle pores", u, v, scene.offsets[3])
     colour = skin.albedo(maps, scene, inside, pores, mottle)
     height = skin.relief(maps, scene, pores, mottle)
-    hairs = skin.brows(maps, scene) * np.float32(scene.brow_density) * body
+    hairs, brow = skin.brows(maps, scene)
+    hairs *= np.float32(scene.brow_density) * body
     skin.over(colour, hairs, skin.linear(scene.brow_colour))
     skin.over(colour, maps["lash"] * np.float32(0.75) * body, np.float32([0.012, 0.008, 0.007]))
     bristles = np.zeros_like(u)
@@ -190,7 +191,7 @@ def _paint_skin(scene: Scene, maps: Skin, inside: np.ndarray, body: np.ndarray) 
     if scene.hair != "bald":
         scalp = skin.step(maps["hairline"], scene.hairline + 0.02, scene.hairline + 0.12) * body * np.float32(0.8)
         skin.over(colour, scalp, skin.linear(scene.hair_colour) * np.float32(0.7))
-    return colour, hairs, bristles, height * (body * (1 - np.float32(0.8) * hairs))
+    return colour, hairs, brow & body, bristles, height * (body * (1 - np.float32(0.8) * hairs))
 
 
 def _paint_openings(scene: Scene, camera: Camera, seen: Fragments, surface: tuple[np.ndarray, ...]) -> None:
@@ -232,15 +233,14 @@ def _glint(lit: np.ndarray, group: np.ndarray, n: np.ndarray, scene: Scene) -> N
     lit[(slice(None), *at)] += np.clip(mirror, 0, 1) ** 160 * np.float32(0.55 * (0.4 + scene.key_strength))
 
 
-def _label_head(maps: Skin, body, group, inside, hairs, cloth, covered) -> np.ndarray:
+def _label_head(maps: Skin, body, group, inside, brow, cloth, covered) -> np.ndarray:
     """Labels (H, W) of what the mesh shows."""
     left = maps.u < (WIDTH - 1) / 2
     out = np.where(body, np.uint8(LABEL["skin"]), np.uint8(0))
     out[body & (maps["neck"] > 0.5)] = LABEL["neck"]
     out[body & (maps["ear"] > 0.5)] = LABEL["ear"]
     out[body & (maps["nose"] > 0.5)] = LABEL["nose"]
-    hairs = hairs > 0.3
-    out[hairs & left], out[hairs & ~left] = LABEL["left_brow"], LABEL["right_brow"]
+    out[brow & left], out[brow & ~left] = LABEL["left_brow"], LABEL["right_brow"]
     lips, upper = body & (maps["lips"] > 0.5), maps["lip_side"] > 0
     out[lips & upper], out[lips & ~upper] = LABEL["upper_lip"], LABEL["lower_lip"]
     out[body & (inside > 0.6)] = LABEL["inner_mouth"]

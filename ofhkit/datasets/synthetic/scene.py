@@ -213,8 +213,8 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
     glasses = GLASSES[rng.choice(5, p=[0.78, 0.06, 0.08, 0.06, 0.02])]
     frame = np.array([(18, 17, 18), (60, 38, 24), (120, 116, 112), (150, 110, 60), (90, 20, 26)])[rng.integers(5)]
     return {
-        "brow_width": rng.uniform(0.03, 0.05) * (0.8 + 0.3 * male),
-        "brow_density": rng.uniform(0.5, 0.95),
+        "brow_width": rng.uniform(0.03, 0.055) * (0.8 + 0.3 * male),
+        "brow_density": rng.uniform(0.55, 1.0),
         "brow_tilt": rng.normal(0, 0.012),
         "brow_colour": (0.75 * colour + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
         "iris": _IRIS[

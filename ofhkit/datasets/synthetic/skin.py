@@ -36,10 +36,10 @@ def step(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(ramp, 0, 1, out=ramp)
 
 
-def brows(maps: Skin, scene: Scene) -> np.ndarray:
-    """Opacity of the brows' hairs (H, W), 0..1."""
+def brows(maps: Skin, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Opacity of the brows' hairs (H, W), 0..1, and the area (H, W) bool that they grow on."""
     along, across = maps["brow_along"], maps["brow_across"]
-    out = np.zeros_like(along)
+    out, area = np.zeros_like(along), np.zeros(along.shape, bool)
     at = np.nonzero((np.abs(across) < 0.09) & (along > -0.15) & (along < 1.13))
     along, across = along[at], across[at]
     width = np.interp(along, [-0.12, 0.05, 0.3, 0.7, 1.1], [0.5, 1.0, 1.05, 0.75, 0.12]).astype(np.float32)
@@ -47,8 +47,9 @@ def brows(maps: Skin, scene: Scene) -> np.ndarray:
     edge = 1 - np.abs(across - centre) / (width * np.float32(scene.brow_width))
     (hairs,) = look_up("fuzz", maps.u[at] * 1.3 + maps.v[at] * 0.9, maps.v[at] * 0.8, scene.offsets[0])
     ends = step(along, -0.14, 0.05) * step(along, 1.12, 0.9)
-    out[at] = np.clip(edge * 1.3 + 0.22 * hairs, 0, 1) * step(edge, -0.3, 0.35) * ends
-    return out
+    out[at] = np.clip(edge * 1.6 + 0.2 + 0.2 * hairs, 0, 1) * step(edge, -0.3, 0.35) * ends
+    area[at] = (edge > 0) & (ends > 0.3)
+    return out, area
 
 
 def beard(maps: Skin, scene: Scene, fuzz: np.ndarray, mottle: np.ndarray) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Show faces of a data set as one picture, with landmarks and parsing labels if wanted.
+
+    python tools/show_dataset.py synthetic --landmarks --parsing --out faces.png
+    python tools/show_dataset.py data/celeba_pack --split test --count 64 --out faces.png
+    python tools/show_dataset.py configs/ofhnet_synthetic.py --out faces.png
+
+The source is the word ``synthetic``, the folder of a prepared pack, or a configuration file.
+"""
+
+from pathlib import Path
+
+from ofhkit.cli import Parser, run
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("source", help="'synthetic', a pack's folder or a configuration file")
+    parser.add_argument("--split", default="train", choices=("train", "val", "test"))
+    parser.add_argument("--start", type=int, default=0, help="the first face shown (default: 0)")
+    parser.add_argument("--count", type=int, default=32, help="how many (default: 32)")
+    parser.add_argument("--seed", type=int, default=0, help="of synthetic faces (default: 0)")
+    parser.add_argument("--columns", type=int, default=8)
+    parser.add_argument("--scale", type=int, default=1, help="enlargement (default: 1)")
+    parser.add_argument("--landmarks", action="store_true", help="draw the 68 points")
+    parser.add_argument("--parsing", action="store_true", help="draw the labels")
+    parser.add_argument("--out", type=Path, default=Path("faces.png"), metavar="FILE.png")
+    args = parser.parse_args()
+
+    import numpy as np
+
+    from ofhkit.datasets import PackedFaces, SyntheticFaces
+    from ofhkit.errors import OfhkitError
+    from ofhkit.functional.contact_sheets import contact_sheet
+    from ofhkit.functional.grids import write_png
+
+    if args.source == "synthetic":
+        data = SyntheticFaces(args.start + args.count, args.seed, args.split, cache=False)
+    elif args.source.endswith(".py"):
+        from ofhkit.config import load_config
+        from ofhkit.registry import DATASETS
+
+        data = DATASETS.build(load_config(args.source).data.dataset, split=args.split)
+    else:
+        data = PackedFaces(args.source, args.split)
+    rows = range(args.start, min(args.start + args.count, len(data)))
+    if not rows:
+        raise OfhkitError(f"{args.source} has {len(data)} {args.split} faces, none from --start {args.start} on")
+    items = [data[i] for i in rows]
+    if args.parsing and "parsing" not in items[0]:
+        raise OfhkitError(f"{args.source} has no parsing labels; leave --parsing out")
+    faces, landmarks, parsing = (
+        np.stack([np.asarray(item[key]) for item in items]) if wanted else None
+        for key, wanted in (("hr", True), ("landmarks", args.landmarks), ("parsing", args.parsing))
+    )
+    print(write_png(args.out, contact_sheet(faces, args.columns, args.scale, landmarks, parsing)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -90,6 +90,7 @@ def test_crops_and_points_follow_the_recipe(faces, reference):
 def test_bad_pictures_are_refused_and_named(tmp_path):
     made = MadeCelebA(15, points68=False)
     names = made.names
+    made.points["gone.jpg"], made.split["gone.jpg"] = made.points[names[6]], 0
     made.files[names[0]] = made.files[names[0]][:-400]  # ends early
     made.files[names[1]] = b"not a picture"
     made.points[names[2]] = made.points[names[2]] - [150, 0]  # mostly beyond the left border
@@ -113,6 +114,7 @@ def test_bad_pictures_are_refused_and_named(tmp_path):
         names[14]: "no landmarks",  # not listed
     }
     assert PackedFaces(pack).names.tolist() == names[6:13]
+    assert "1 listed pictures are not there, the first gone.jpg: left out" in said
     assert "refused 8: " in said[-1]
     assert "2 unreadable picture" in said[-1]
 

@@ -7,7 +7,6 @@ OFHNet, section 4.1 (28,000 faces for training and 2,000 for testing, aligned by
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 import torch
 
 from ofhkit.datasets.celeba_files import WHAT_GOES_WHERE, CelebA, find_celeba
+from ofhkit.datasets.celeba_plan import choose, fingerprint, load_template
 from ofhkit.datasets.pack_writer import PackWriter
 from ofhkit.datasets.packed import SPLITS, is_pack, read_pack_info
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import ASSETS, cache_dir, check_disk_space, file_lock, is_writable
-from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE
+from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
+from ofhkit.functional.alignment import CROP_SIZE
 from ofhkit.functional.landmarks import five_points
 from ofhkit.progress import Progress
 from ofhkit.registry import LANDMARK_PRIORS
@@ -57,7 +57,7 @@ def prepare(
         split: ``'official'`` (CelebA's partition list) or ``'paper'`` (seeded random 28,000 for training and 2,000 for
             testing, or the same proportion of fewer).
         limit: look at so many faces only, spread over the splits in proportion.
-        template: JSON file with the five points, see :func:`load_template`; default: the package's own.
+        template: JSON file with the five points or the name of a shipped one; default: the package's own.
         name: of the data set; default: the name of ``root``.
         workers: processes; default: one a core, 8 at the most; 0: none.
         seed: of the paper's split.
@@ -134,67 +134,6 @@ def find_or_prepare(data_root: str | Path, *, say: Callable[[str], None] = print
         return prepare(root, beside, say=say)
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
     return prepare(root, cache_dir() / "packs" / f"{root.resolve().stem}-{key}", say=say)
-
-
-def load_template(path: str | Path | None) -> np.ndarray:
-    """Read five points (left eye, right eye, nose, left and right mouth corner; pixels of a 128x128 crop) from JSON.
-
-    Args:
-        path: file whose ``points`` are the five pairs; the name of one that ships (``celeba_native``); None for the
-            default template.
-
-    Raises:
-        OfhkitError: the file cannot be read or does not hold five points.
-    """
-    if path is None:
-        return np.array(DEFAULT_TEMPLATE)
-    shipped = ASSETS / f"template_{path}.json"
-    try:
-        points = np.array(json.loads((shipped if shipped.is_file() else Path(path)).read_text())["points"], np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OfhkitError(
-            f"the template {path} cannot be read ({error!r}); expected JSON with 'points': five [x, y]"
-        ) from None
-    if points.shape != (5, 2) or not np.isfinite(points).all() or np.ptp(points, 0).min() < 1:
-        raise OfhkitError(f"the template {path} does not hold five different points [x, y]")
-    return points
-
-
-def choose(celeba: CelebA, split: str, limit: int | None, seed: int) -> np.ndarray:
-    """Rows of ``celeba`` to look at, in the order in which they enter the pack.
-
-    The official order is the list's own; a limit takes the first of every split, in proportion. The paper's split is
-    random: a seeded permutation, whose first faces become the test set.
-
-    Raises:
-        OfhkitError: there is no partition list, or it leaves training or test without a face.
-    """
-    total = len(celeba.names)
-    if split == "paper":
-        return np.random.default_rng(seed).permutation(total)[:limit]
-    if celeba.split is None:
-        raise OfhkitError(
-            f"no list_eval_partition.txt or .csv beside {celeba.images.path}; put it there or use --split paper"
-        )
-    for value, label in ((0, "train"), (2, "test")):
-        if not (celeba.split == value).any():
-            raise OfhkitError(
-                f"the partition list gives no picture of {celeba.images.path} to the {label} split ({value}); "
-                "use CelebA's own list or --split paper"
-            )
-    share = np.zeros(total)
-    for value in np.unique(celeba.split):
-        rows = np.flatnonzero(celeba.split == value)
-        share[rows] = np.arange(len(rows)) / len(rows)
-    return np.sort(np.argsort(share, kind="stable")[:limit])
-
-
-def fingerprint(celeba: CelebA, order: np.ndarray) -> str:
-    """Digest of what is to be prepared: names, points and splits in order (the pictures themselves are not read)."""
-    digest = hashlib.sha256("\n".join(celeba.names[i] for i in order).encode())
-    for array in (celeba.points5, celeba.points68, celeba.split):
-        digest.update(b"-" if array is None else array[order].tobytes())
-    return digest.hexdigest()[:16]
 
 
 def summary(info: dict, out: Path) -> str:

@@ -1,4 +1,3 @@
-import json
 import signal
 import subprocess
 import sys
@@ -11,8 +10,8 @@ import pytest
 from celeba_maker import MadeCelebA, sixty_eight
 
 from ofhkit.datasets import celeba as module
-from ofhkit.datasets.celeba import choose, disagreement, find_or_prepare, load_template, prepare
-from ofhkit.datasets.celeba_files import CelebA, FolderImages
+from ofhkit.datasets.celeba import disagreement, find_or_prepare, prepare
+from ofhkit.datasets.celeba_plan import load_template
 from ofhkit.datasets.packed import PackedFaces, is_pack, pack_hash, read_pack_info
 from ofhkit.errors import OfhkitError
 from ofhkit.files import asset
@@ -253,36 +252,6 @@ def test_paper_split_stops_at_its_size_and_replaces_refused_faces(tmp_path, monk
     assert info["splits"] == {"train": 10, "val": 0, "test": 2}
 
 
-def celeba_of(split: list[int] | None) -> CelebA:
-    count = 100 if split is None else len(split)
-    values = None if split is None else np.array(split, np.int8)
-    names = [f"{i}.jpg" for i in range(count)]
-    return CelebA(FolderImages(Path("pictures")), names, np.zeros((count, 5, 2)), values, None, [])
-
-
-def test_a_limit_keeps_every_split():
-    celeba = celeba_of([0] * 80 + [1] * 10 + [2] * 10)
-    rows = choose(celeba, "official", 20, 0)
-    assert np.bincount(celeba.split[rows]).tolist() == [16, 2, 2]
-    assert rows.tolist() == sorted(rows)
-    assert len(choose(celeba, "official", 3, 0)) == 3
-    assert set(celeba.split[choose(celeba, "official", 3, 0)]) == {0, 1, 2}
-    assert len(choose(celeba, "official", None, 0)) == 100
-
-
-@pytest.mark.parametrize(
-    ("split", "message"),
-    [
-        (None, r"no list_eval_partition.*--split paper"),
-        ([0, 0, 1], r"no picture .* to the test split \(2\)"),
-        ([2, 1], r"no picture .* to the train split \(0\)"),
-    ],
-)
-def test_an_empty_split_is_one_clear_sentence(split, message):
-    with pytest.raises(OfhkitError, match=message):
-        choose(celeba_of(split), "official", None, 0)
-
-
 def test_nothing_left_of_a_split_says_why(tmp_path):
     made = MadeCelebA(5)
     made.files[made.names[4]] = b""
@@ -330,10 +299,6 @@ def test_templates(faces, tmp_path):
     pack = make(faces.flat(tmp_path / "raw"), tmp_path / "pack", template=asset("template_celeba_native.json"))
     assert PackedFaces(pack).metainfo["template"] == native.tolist()
     np.testing.assert_allclose(PackedFaces(pack).points5, np.broadcast_to(native, (20, 5, 2)), atol=4)
-    for text in ("{}", "no json", json.dumps({"points": [[1, 2]] * 5}), json.dumps({"points": [1, 2]})):
-        (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(OfhkitError, match=r"the template .*bad\.json"):
-            load_template(tmp_path / "bad.json")
 
 
 @pytest.mark.parametrize(

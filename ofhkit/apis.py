@@ -17,14 +17,18 @@ from ofhkit.config import from_json, load_config
 from ofhkit.datasets.celeba import find_or_prepare
 from ofhkit.engine.checkpoint import load_strictly, load_weights
 from ofhkit.engine.curriculum import MODEL, Options, run_curriculum
+from ofhkit.engine.draws import fetch
 from ofhkit.engine.evaluation import evaluate
 from ofhkit.engine.runner import pick_device
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write
+from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.progress import Progress
 from ofhkit.registry import DATASETS, DEGRADATIONS, HALLUCINATORS, UPSAMPLERS
 from ofhkit.reports.tables import markdown_table
+
+GRID_FACES = 8
 
 
 def say(line: str) -> None:
@@ -56,7 +60,12 @@ def train(
         overrides["runtime.seed"] = seed
     config = load_config(config_file, overrides)
     _resolve_data(config, data_root)
-    return run_curriculum(config, Path(config_file).stem, options, say)
+    name = Path(config_file).stem
+    model = run_curriculum(config, name, options, say)
+    if config.evaluation.after_training and model.is_file():
+        limit = config.evaluation.after_training
+        compare([config_file], options.work_dir, out=model.parent, limit=limit, device=options.device)
+    return model
 
 
 def _resolve_data(config: Any, data_root: str | Path | None) -> None:
@@ -133,7 +142,7 @@ def compare(
     device: str = "auto",
     cfg_options: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Score finished pipelines on the test split; writes ``table1.md`` and ``results.json`` into ``out``.
+    """Score finished pipelines on the test split; writes ``table1.md``, ``results.json`` and ``grid.png`` into ``out``.
 
     Args:
         configs: configuration files; none = everything finished under ``work_dir``.
@@ -155,13 +164,22 @@ def compare(
     else:
         pipelines = find_pipelines(configs, Path(work_dir), device)
     config = pipelines[0].config
+    for other in pipelines[1:]:
+        if other.config.data.degradation != config.data.degradation:
+            raise OfhkitError(
+                f"{other.name} and {pipelines[0].name} were trained for different degradations (data.degradation): "
+                "their numbers do not belong in one table"
+            )
     _override(config, cfg_options)
     _resolve_data(config, data_root)
     dataset = DATASETS.build(config.data.dataset, split="test", **({} if limit is None else {"limit": limit}))
     degradation = DEGRADATIONS.build(config.data.degradation)
+    pipelines = _with_bicubic(pipelines)
+    shown = fetch(dataset, range(min(GRID_FACES, len(dataset))))
+    columns: dict[str, torch.Tensor] = {}
     rows = []
-    for pipeline in _with_bicubic(pipelines):
-        pipeline.model.data_preprocessor = degradation.to(next(iter(pipeline.model.parameters())).device)
+    for pipeline in pipelines:
+        pipeline.model.data_preprocessor = degradation.to(pick_device(device))
         bar = Progress(len(dataset), f"{pipeline.model.info['method']}: faces")
         scores = evaluate(
             pipeline.model,
@@ -172,6 +190,12 @@ def compare(
         )
         info = pipeline.model.info
         rows.append({"method": info["method"], "config": pipeline.name, **scores.means, "budget": info["budget"]})
+        with torch.no_grad():
+            outputs = pipeline.model.test_step(dict(shown))[0]
+        columns = columns or {"lr": outputs["lr"], "completed": outputs["completed"]}
+        columns[info["method"]] = outputs["sr"]
+    columns["hr"] = outputs["hr"]
+    write_png(out / "grid.png", face_grid(columns))
     protocol = _protocol(config, dataset)
     table = markdown_table(rows, protocol)
     atomic_write(out / "table1.md", table)

@@ -197,7 +197,7 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
             continue
         dotted = f"{prefix}{key}"
         parent = prefix.rstrip(".").rpartition(".")[2]
-        role = ROLE_OF_KEY.get(f"{parent}.*") or ROLE_OF_KEY.get(key)
+        role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
         if role is not None:
             try:
                 role.check(value)

@@ -9,6 +9,7 @@ from ofhkit.errors import OfhkitError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 METHODS = sorted(CONFIGS.glob("*_celeba.py"))
+SYNTHETIC = sorted(CONFIGS.glob("*_synthetic.py"))
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_exactly_the_six_methods_are_celeba_configs():
     assert [p.stem for p in METHODS] == [f"{m}_celeba" for m in ("bicubic", "fsrcnn", "ma", "ofhnet", "urdgn", "vdsr")]
 
 
-@pytest.mark.parametrize("path", METHODS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC], ids=lambda p: p.stem)
 def test_every_method_loads_and_says_its_command(path):
     config = load_config(path)
     assert f"python tools/train.py configs/{path.name}" in path.read_text()

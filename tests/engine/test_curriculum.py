@@ -59,11 +59,15 @@ def command(configs: Path, faces: Path, work: Path, *more: str) -> list[str]:
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+def run(arguments: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def trained(faces, configs, tmp_path_factory) -> Path:
     """One uninterrupted run of the tool."""
     work = tmp_path_factory.mktemp("work")
-    done = subprocess.run(command(configs, faces, work), env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = run(command(configs, faces, work))
     assert done.returncode == 0, done.stderr
     assert "[upsampler] 10/10" in done.stderr
     assert "ETA" in done.stderr
@@ -96,9 +100,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, config
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
     assert kills >= 2
-    done = subprocess.run(
-        command(configs, faces, tmp_path), env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = run(command(configs, faces, tmp_path))
     assert done.returncode == 0, done.stderr
     found = load_file(tmp_path / "ofhnet_tiny/model.safetensors")
     assert all((found[k] == expected[k]).all() for k in expected)

@@ -1,0 +1,14 @@
+"""OFHNet on rendered faces, with narrow networks: from nothing to a table in minutes on two CPU cores.
+
+    python tools/train.py configs/ofhnet_synthetic.py
+
+Renders 1,900 faces once (kept in the user's cache), trains all three steps, prints OFHNet beside IN+bicubic on 200 test
+faces and writes table and picture grid into work_dirs/ofhnet_synthetic/.
+"""
+
+_base_ = ["ofhnet_celeba.py", "_base_/synthetic.py"]
+
+model = dict(
+    upsampler=dict(channels=(64, 48, 32), head_channels=(32, 16)),
+    discriminator=dict(channels=(16, 32, 64, 128, 128, 128)),
+)

@@ -69,6 +69,7 @@ def load_with_origins(path: str | Path, options: Mapping[str, Any] | None = None
     for key, value in sorted((options or {}).items(), key=lambda item: not item[0].endswith(".type")):
         _check_option(tree, key)
         _merge(tree, _nest(key, value), origins, "--cfg-options", "")
+    tree = _as_lists(tree)
     check(tree, origins)
     return Config(tree, filename=str(path)), origins
 
@@ -125,6 +126,13 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
         origins |= base_origins
     _merge(tree, values, origins, _short(path), "")
     return tree, origins
+
+
+def _as_lists(value: Any) -> Any:
+    """Tuples as lists, as JSON keeps them: a stored configuration equals the one it was stored from."""
+    if isinstance(value, Mapping):
+        return {k: _as_lists(v) for k, v in value.items()}
+    return [_as_lists(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _short(path: Path) -> str:

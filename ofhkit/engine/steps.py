@@ -68,6 +68,7 @@ class OptimiseStep(Step):
         optimizer: ``dict(type='Adam', lr=…)``.
         schedule: an MMEngine parameter scheduler (or a list), counted in iterations at budget 1; or None.
         clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_``, or None.
+        freeze_norm: share of the iterations, the last ones, in which BatchNorm uses its running statistics.
     """
 
     def __init__(
@@ -77,11 +78,15 @@ class OptimiseStep(Step):
         optimizer: Mapping[str, Any] | None = None,
         schedule: Mapping[str, Any] | None = None,
         clip_grad: Mapping[str, Any] | None = None,
+        freeze_norm: float = 0.0,
     ):
         for name, value in (("iterations", iterations), ("batch_size", batch_size)):
             if not isinstance(value, int) or value < 1:
                 raise OfhkitError(f"step {type(self).__name__}: {name} must be a positive whole number, got {value!r}")
+        if not 0 <= freeze_norm <= 1:
+            raise OfhkitError(f"step {type(self).__name__}: freeze_norm is a share between 0 and 1, got {freeze_norm}")
         self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
+        self.freeze_norm = freeze_norm
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
 
     def build(self, context: Context) -> nn.Module:
@@ -101,6 +106,7 @@ class OptimiseStep(Step):
             "optimizer": self.optimizer,
             "schedule": scale_schedule(self.schedule, context.budget, iterations),
             "clip_grad": self.clip_grad,
+            "freeze_norm": self.freeze_norm,
             "degradation": context.config["data"]["degradation"],
         }
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ofhkit.engine.checkpoint import list_checkpoints
 from ofhkit.engine.draws import fetch, first, training_loader
-from ofhkit.engine.hooks import Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.engine.hooks import FreezeNorm, Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
 from ofhkit.engine.optim import amp_dtype, build_schedulers
 from ofhkit.engine.runner import Runner
 from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
@@ -63,6 +63,8 @@ def optimise(job: Job) -> nn.Module:
     iterations = job.recipe["iterations"]
     interval = max(1, iterations // runtime["validations"])
     hooks = [StopOnNaN(), Progress(runtime["log_interval"]), SaveCheckpoint(runtime["checkpoint_interval"])]
+    if step.freeze_norm:
+        hooks.append(FreezeNorm(step.trained(model), round(iterations * (1 - step.freeze_norm))))
     if job.val is not None:
         hooks.append(Validate(first(job.val, runtime["val_images"]), step.metrics(), interval))
         hooks.append(SampleGrid(job.val, interval))

@@ -101,6 +101,13 @@ class ResidualUpsampler(nn.Module):
         self.head2 = nn.Conv2d(head_channels[0], head_channels[1], 3, padding=1)
         self.head3 = nn.Conv2d(head_channels[1], 3, 3, padding=1)
 
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.head3.weight, std=0.3 / (9 * head_channels[1]) ** 0.5)  # a first face of even grey
+
     def forward(self, lr: Tensor) -> Tensor:
         x = self.blocks(lr)  # (N, 64, 64, 64) for 16x16
         x = F.relu(self.head1(x))  # (N, 64, 128, 128)

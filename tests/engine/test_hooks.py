@@ -1,0 +1,111 @@
+"""Hooks of the runner, on a step small enough to be watched."""
+
+import math
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ofhkit.engine.draws import training_loader
+from ofhkit.engine.hooks import FreezeNorm, Progress, SaveCheckpoint, StopOnNaN
+from ofhkit.engine.runner import Runner, pick_device
+from ofhkit.errors import OfhkitError
+
+
+class Faces(torch.utils.data.Dataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return {"index": i, "x": torch.full((3, 4, 4), float(i))}
+
+
+class Model(nn.Module):
+    def __init__(self, break_at=None):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5))
+        self.seen, self.modes, self.break_at = [], [], break_at
+
+    def train_step(self, data, optim_wrapper):
+        self.seen.append(data["draw"].tolist())
+        self.modes.append(self.net[1].training)
+        loss = self.net(data["x"]).square().mean()
+        if len(self.seen) - 1 == self.break_at:
+            loss = loss * math.nan
+        else:
+            optim_wrapper.update_params(loss)
+        return {"total": loss.detach()}
+
+
+def run(folder, *hooks, iterations=8, model=None):
+    torch.manual_seed(0)
+    model = model or Model()
+    optim = OptimWrapper(torch.optim.Adam(model.parameters(), 1e-2))
+    loader = training_loader(Faces(), seed=0, batch_size=2, iterations=iterations)
+    runner = Runner("toy", model, folder, loader, iterations, optim, None, hooks, torch.device("cpu"))
+    runner.train()
+    return model
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path):
+    whole = run(tmp_path / "a", SaveCheckpoint(interval=3))
+
+    class Stop(FreezeNorm):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", SaveCheckpoint(interval=3), Stop(nn.Identity(), 0))
+    resumed = run(tmp_path / "b", SaveCheckpoint(interval=3))
+    assert resumed.seen == whole.seen[3:]  # sought, not replayed
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_nan_stops_and_names_iteration_and_images(tmp_path):
+    with pytest.raises(OfhkitError, match=r"\[toy\] total became nan at iteration 4 \(images \[\d, \d\]"):
+        run(tmp_path, StopOnNaN(interval=3), SaveCheckpoint(interval=1), model=Model(break_at=4))
+    assert sorted(p.name for p in tmp_path.glob("iter_*")) == ["iter_00000003.pth", "iter_00000004.pth"]
+
+
+def test_frozen_norm_uses_running_statistics_from_then_on(tmp_path):
+    model = Model()
+    run(tmp_path, FreezeNorm(model.net, begin=5), model=model)
+    assert model.modes == [True] * 5 + [False] * 3
+
+
+def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
+    run(tmp_path, Progress(interval=4))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[toy]")]
+    assert len(lines) == 2
+    assert lines[1].startswith("[toy] 8/8  total ")
+    assert all(word in lines[0] for word in ("img/s", "ETA 0:00:", "lr 1.00e-02"))
+    assert "8/8" in (tmp_path / "train.log").read_text()
+
+
+def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
+    import ofhkit.engine.runner as module
+
+    calls = []
+
+    def full(folder, iteration, state):
+        calls.append(iteration)
+        if iteration == 4:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_checkpoint", full)
+    run(tmp_path, SaveCheckpoint(interval=4))
+    assert calls == [4, 8]
+    assert "could not save a checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "message"), [("gpu", "takes auto, cpu, cuda or mps"), ("cuda:99x", "cuda")])
+def test_devices_that_are_not_there(name, message):
+    if name.startswith("cuda") and torch.cuda.is_available():
+        name = "mps"
+        message = "mps"
+    with pytest.raises(OfhkitError, match=message):
+        pick_device(name)
+    assert pick_device("cpu") == torch.device("cpu")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,13 +16,14 @@ SPLITS = ("train", "val", "test")
 HAIR_STYLES = ("bald", "buzz", "short", "swept", "fringe", "curly", "bob", "long", "tied")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 HATS = ("none", "beanie", "cap", "scarf")
+BACKGROUNDS = ("plain", "gradient", "blobs", "edges", "clouds")
 GLASSES = ("none", "round", "square", "oval", "sun")
 # Means of traits, so that eyes and mouths are as wide as in aligned photographs (positive: the second direction)
 _BIAS = {"eyes/eye-height2": 0.1, "eyes/eye-scale": 0.35, "mouth/mouth-scale-horiz": 0.35}
 # sRGB skin from light to dark: (share of the way, colour)
 _SKIN = np.array([
-    (0.00, 244, 211, 196), (0.18, 231, 187, 163), (0.36, 212, 160, 128), (0.54, 180, 124, 90), (0.72, 138, 88, 60),
-    (0.87, 98, 61, 43), (1.00, 68, 43, 33),
+    (0.00, 244, 211, 196), (0.14, 231, 187, 163), (0.39, 212, 160, 128), (0.64, 180, 124, 90), (0.80, 138, 88, 60),
+    (0.91, 98, 61, 43), (1.00, 68, 43, 33),
 ])  # fmt: skip
 _HAIR = np.array([
     (22, 18, 17), (42, 30, 24), (70, 47, 32), (104, 72, 46), (152, 112, 68), (198, 162, 108), (128, 62, 34),
@@ -100,6 +104,14 @@ def generator(seed: int, split: str, index: int) -> np.random.Generator:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), index))
     return np.random.Generator(np.random.Philox(sequence))
+
+
+def _pick(rng: np.random.Generator, options: Sequence, odds: Iterable[float] | None = None):
+    """One of ``options``, with chances in proportion to ``odds``."""
+    if odds is None:
+        return options[int(rng.integers(len(options)))]
+    sums = list(accumulate(float(o) for o in odds))
+    return options[min(bisect(sums, rng.random() * sums[-1]), len(options) - 1)]
 
 
 def draw_scene(head: Head, rng: np.random.Generator) -> Scene:
@@ -193,7 +205,7 @@ def _skin(rng, melanin: float, age: float, male: float) -> dict:
 def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
     odds = np.array([0.38, 0.24, 0.14, 0.1, 0.03 + 0.14 * (melanin < 0.45), 0.16 * (melanin < 0.4), 0.05])
     odds *= [1, 1, 1, 1, melanin < 0.6, melanin < 0.5, melanin < 0.4]
-    colour = _HAIR[rng.choice(7, p=odds / odds.sum())] * rng.uniform(0.8, 1.2)
+    colour = _pick(rng, _HAIR, odds) * rng.uniform(0.8, 1.2)
     grey = np.clip(rng.normal((age - 52) / 22, 0.35), 0, 1) ** 1.3 * (male > 0.5 or rng.random() < 0.6)
     silver = np.array([168, 166, 164]) * rng.uniform(0.75, 1.15)
     tuft = np.clip(grey + rng.normal(0, 0.15), 0, 1)
@@ -204,29 +216,28 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
         "long": (0.04, 0.3), "tied": (0.01, 0.16),
     }  # fmt: skip
     odds = np.array([chances[s][0] * male + chances[s][1] * (1 - male) for s in HAIR_STYLES])
-    style = HAIR_STYLES[rng.choice(len(HAIR_STYLES), p=odds / odds.sum())]
-    odds = np.array([0.42, 0.25, 0.07, 0.1, 0.16])
-    beard = BEARDS[rng.choice(5, p=odds)] if rng.random() < np.clip(2 * male - 0.9, 0, 1) else "none"
-    hat = HATS[rng.choice(4, p=[0.9, 0.035, 0.035, 0.03])]
+    style = _pick(rng, HAIR_STYLES, odds)
+    beard = (
+        _pick(rng, BEARDS, (0.42, 0.25, 0.07, 0.1, 0.16)) if rng.random() < np.clip(2 * male - 0.9, 0, 1) else "none"
+    )
+    hat = _pick(rng, HATS, (0.9, 0.035, 0.035, 0.03))
     if hat == "scarf" and male > 0.5:
         hat = "none"
-    glasses = GLASSES[rng.choice(5, p=[0.78, 0.06, 0.08, 0.06, 0.02])]
-    frame = np.array([(18, 17, 18), (60, 38, 24), (120, 116, 112), (150, 110, 60), (90, 20, 26)])[rng.integers(5)]
+    glasses = _pick(rng, GLASSES, (0.78, 0.06, 0.08, 0.06, 0.02))
+    frame = np.array(_pick(rng, [(18, 17, 18), (60, 38, 24), (120, 116, 112), (150, 110, 60), (90, 20, 26)]))
     return {
         "brow_width": rng.uniform(0.03, 0.055) * (0.8 + 0.3 * male),
         "brow_density": rng.uniform(0.55, 1.0),
         "brow_tilt": rng.normal(0, 0.012),
         "brow_colour": (0.75 * colour + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
-        "iris": _IRIS[
-            rng.choice(6, p=[0.25, 0.25, 0.15, 0.1, 0.15, 0.1] if melanin < 0.4 else [0.7, 0.25, 0.05, 0, 0, 0])
-        ]
+        "iris": _pick(rng, _IRIS, [0.25, 0.25, 0.15, 0.1, 0.15, 0.1] if melanin < 0.4 else [0.7, 0.25, 0.05, 0, 0, 0])
         * rng.uniform(0.8, 1.2),
         "gaze": rng.normal(0, [0.13, 0.06]),
         "hair": style,
         "hair_colour": hair,
         "hair_thickness": rng.uniform(0.6, 1.5),
         "hair_length": rng.random(),
-        "hair_part": rng.uniform(0.1, 0.5) * rng.choice([-1, 1]),
+        "hair_part": rng.uniform(0.1, 0.5) * _pick(rng, (-1, 1)),
         "hairline": rng.normal(0.0, 0.045) + 0.03 * male * (age > 45),
         "recede": male * np.clip(rng.normal((age - 45) / 60, 0.25), 0, 1),
         "hair_wave": rng.random(),
@@ -270,7 +281,7 @@ def _picture(rng, melanin: float) -> dict:
         "blur": rng.uniform(0.35, 0.9),
         "noise": 0.001 + 0.009 * rng.random() ** 2,
         "jpeg_quality": int(rng.integers(60, 101)),
-        "background": str(rng.choice(["plain", "gradient", "blobs", "edges", "clouds"], p=[0.25, 0.2, 0.25, 0.2, 0.1])),
+        "background": _pick(rng, BACKGROUNDS, (0.25, 0.2, 0.25, 0.2, 0.1)),
         "background_colours": 240 * rng.beta(0.7, 1.1, (6, 1)) + rng.normal(0, 16, (1, 3)) + rng.normal(0, 10, (6, 3)),
         "offsets": rng.uniform(0, 512, (16, 2)),
     }

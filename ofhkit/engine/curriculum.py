@@ -62,7 +62,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         name: of the method's folder, usually the configuration file's stem.
 
     Returns:
-        Path of ``model.safetensors`` (it exists only when every step is finished).
+        Path of ``model.safetensors`` (it exists only when every step is finished, and never for a parser alone).
 
     Raises:
         OfhkitError: no such step, nothing to train on, a step broke.
@@ -101,7 +101,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
             fingerprints={**context.fingerprints, step.component: mark},
         )
     path = Path(options.work_dir) / name / MODEL
-    if finished:
+    if finished and all(part in config.model for part in _COMPONENTS):
         _write_pipeline(path, config, context, say)
     return path
 

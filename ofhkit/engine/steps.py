@@ -20,7 +20,16 @@ from torch import nn
 from ofhkit.engine.checkpoint import load_strictly, load_weights
 from ofhkit.engine.optim import build_optimizer, scale_schedule, wrap_optimizer
 from ofhkit.errors import OfhkitError
-from ofhkit.registry import DEGRADATIONS, HALLUCINATORS, INPAINTERS, LANDMARK_PRIORS, LOSSES, STEPS, UPSAMPLERS
+from ofhkit.registry import (
+    DEGRADATIONS,
+    HALLUCINATORS,
+    INPAINTERS,
+    LANDMARK_PRIORS,
+    LOSSES,
+    PARSERS,
+    STEPS,
+    UPSAMPLERS,
+)
 
 
 @dataclass(frozen=True)
@@ -196,6 +205,20 @@ class LandmarkStep(_Pretraining):
 
     def metrics(self) -> list[dict]:
         return [dict(type="LandmarkError")]
+
+
+@STEPS.register_module()
+class ParserStep(_Pretraining):
+    """The parser on labelled faces: for measuring, no part of a pipeline."""
+
+    component, registry, trainer = "parser", PARSERS, "ParserPretraining"
+
+    def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
+        super().__init__(iterations, **training)
+        self.loss = dict(loss or {"type": "ParsingLoss"})
+
+    def metrics(self) -> list[dict]:
+        return [dict(type="LabelIoU")]
 
 
 @STEPS.register_module()

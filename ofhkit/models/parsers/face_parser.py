@@ -4,8 +4,8 @@ Reference: O. Ronneberger, P. Fischer, T. Brox, "U-Net: convolutional networks f
 MICCAI 2015, for the shape. The parser of arXiv 1811.04645, Table 2, is that of Li et al. 2017, whose weights cannot be
 obtained.
 
-Differs from the paper: one sixty-fourth of the work (0.5 G multiplications), strided convolutions instead of pooling,
-"same" padding, and batch normalisation.
+Differs from the paper: far narrower (8 to 96 channels, 0.27 G multiplications a face), strided convolutions instead of
+pooling, "same" padding, and batch normalisation.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FaceParser(nn.Module):
     def __init__(
         self,
         num_classes: int = len(PARSING_LABELS),
-        channels: Sequence[int] = (16, 32, 64, 96, 128),
+        channels: Sequence[int] = (8, 24, 48, 64, 96),
         weights: str | None = None,
     ):
         super().__init__()

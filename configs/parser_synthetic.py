@@ -1,0 +1,26 @@
+"""The parser that scores Table 2's IoU, on rendered faces with exact labels.
+
+python tools/train.py configs/parser_synthetic.py --work-dir work_dirs
+
+Delivers ``work_dirs/shared/parser-*/weights.safetensors``; the package ships a copy as
+``ofhkit/assets/face_parser.safetensors``.
+"""
+
+_base_ = ["_base_/runtime.py"]
+
+method = "parser"
+model = dict(type="ParserPretraining", parser=dict(type="FaceParser"))
+data = dict(
+    dataset=dict(type="SyntheticFaces", num_faces=dict(train=4000, val=200, test=200)),
+    degradation=dict(type="Degradation", occluder=dict(type="RandomRectangle")),
+    num_workers=0,
+)
+steps = dict(
+    parser=dict(
+        type="ParserStep",
+        iterations=20_000,
+        batch_size=16,
+        optimizer=dict(type="Adam", lr=2e-3),
+        schedule=dict(type="CosineAnnealingLR", eta_min=1e-5),
+    ),
+)

@@ -24,9 +24,12 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor
 
 @LOSSES.register_module()
 class AdversarialLoss(LossTerm):
-    """-log D(h'), a mean over the batch. The default weight is alpha for images in [0, 1]."""
+    """-log D(h'), a mean over the batch. The default weight is alpha, not printed in the paper.
 
-    def __init__(self, weight: float = 0.001):
+    Chosen on validation faces in [0, 1]: with 0.001 a short training ends 1 dB below plain bicubic.
+    """
+
+    def __init__(self, weight: float = 0.0001):
         super().__init__(weight)
 
     def forward(self, fake_logits: Tensor) -> Tensor:

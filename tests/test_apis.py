@@ -1,0 +1,111 @@
+"""The Python interface: load a file, hallucinate an array, and be told what is wrong with one."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import ofhkit
+from ofhkit.engine.checkpoint import save_weights
+from ofhkit.errors import OfhkitError
+from ofhkit.registry import HALLUCINATORS
+
+MODEL = dict(
+    type="FaceHallucinator",
+    inpainter=dict(type="EncoderDecoder", channels=[4, 4, 8, 8], decoder_channels=[8, 4, 4]),
+    upsampler=dict(type="ResidualUpsampler", channels=[4, 4, 4], head_channels=[4, 4]),
+)
+rng = np.random.default_rng(0)
+IMAGE = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+MASK = np.zeros((16, 16), bool)
+MASK[4:9, 5:12] = True
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    built = HALLUCINATORS.build(MODEL)
+    return save_weights(path, built.state_dict(), {"model": MODEL, "method": "OFHNet", "budget": 1.0})
+
+
+@pytest.fixture(scope="module")
+def model(file):
+    return ofhkit.load_model(file, "cpu")
+
+
+def test_a_file_says_all_that_is_needed(model):
+    assert model.info["method"] == "OFHNet"
+    assert not model.training
+
+
+def test_one_face(model):
+    result = ofhkit.hallucinate(model, IMAGE, MASK)
+    assert result.sr.shape == (128, 128, 3)
+    assert result.sr.dtype == np.uint8
+    assert (np.asarray(result) == result.sr).all()
+    assert (result.completed[~MASK] == IMAGE[~MASK]).all()  # what was seen stays
+    assert (result.completed[MASK] != 0).any()
+    assert (result.mask == MASK).all()
+
+
+def test_what_lies_under_the_hole_is_never_seen(model):
+    other = IMAGE.copy()
+    other[MASK] = 255 - other[MASK]
+    assert (
+        np.asarray(ofhkit.hallucinate(model, IMAGE, MASK)) == np.asarray(ofhkit.hallucinate(model, other, MASK))
+    ).all()
+
+
+def test_batches_floats_and_single_faces_agree(model):
+    batch = rng.random((3, 16, 16, 3)).astype(np.float32)
+    masks = np.stack([MASK, MASK.T, np.zeros_like(MASK)])
+    whole = ofhkit.hallucinate(model, batch, masks)
+    assert whole.sr.shape == (3, 128, 128, 3)
+    assert whole.sr.dtype == np.float32
+    for i in range(3):
+        np.testing.assert_allclose(ofhkit.hallucinate(model, batch[i], masks[i]).sr, whole.sr[i], atol=1e-5)
+    direct = model(
+        torch.from_numpy(batch * ~masks[..., None]).permute(0, 3, 1, 2), torch.from_numpy(masks)[:, None].float()
+    )
+    np.testing.assert_allclose(direct.detach().permute(0, 2, 3, 1), whole.sr, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (IMAGE[..., 0], None, "must be .16, 16, 3. or .N, 16, 16, 3. RGB, got .16, 16."),
+        (IMAGE.astype(int), None, "uint8, or float in .0, 1., got int64"),
+        (IMAGE.astype(np.float32), None, "must lie in .0, 1."),
+        (np.full((16, 16, 3), np.nan), None, "hold no NaN"),
+        (IMAGE, MASK[:8], "mask must be .16, 16. or"),
+    ],
+)
+def test_other_arrays_are_refused_with_what_was_expected(model, image, mask, message):
+    with pytest.raises(OfhkitError, match=message):
+        ofhkit.hallucinate(model, image, mask)
+
+
+def test_a_component_is_not_a_pipeline(tmp_path):
+    path = save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {"component": {"type": "EncoderDecoder"}})
+    with pytest.raises(OfhkitError, match="holds one component"):
+        ofhkit.load_model(path, "cpu")
+
+
+def test_a_file_cannot_name_code(tmp_path):
+    header = {"model": {"type": "os.system", "command": "true"}, "method": "x"}
+    with pytest.raises(OfhkitError, match=r"unknown hallucinator 'os\.system'"):
+        ofhkit.load_model(save_weights(tmp_path / "w.safetensors", {}, header), "cpu")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {"model": MODEL, "method": "x"})
+    with pytest.raises(OfhkitError, match=r"does not fit this FaceHallucinator: matched 0/\d+ tensors"):
+        ofhkit.load_model(path, "cpu")
+
+
+def test_importing_the_package_is_cheap():
+    code = "import ofhkit, sys; assert 'torch' not in sys.modules; assert 'mmengine' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -196,7 +196,7 @@ def _paint(p: np.ndarray, lm: np.ndarray, lips: np.ndarray, ears: np.ndarray) ->
     line = np.array([lm[54, :2] + [0.03, -0.02], lm[54, :2] + [0.06, -0.16]])
     out["mouth_lines"] += 0.5 * _groove(_to_line(flat, line), 0.025) * front
 
-    jaw = lm[[8, 9, 11, 12, 13, 14, 15, 16]]  # the tenth point's vertex lies under the jaw
+    jaw = lm[8:17]
     jaw_angle = azimuth(jaw)
     order = np.argsort(jaw_angle)
     edge = np.interp(angle, np.append(jaw_angle[order], 2.2), np.append(jaw[order, 1], 7.25))

@@ -55,6 +55,7 @@ class Head:
         targets = {str(name): (ids[a:b], delta[a:b]) for name, a, b in zip(data["names"], bounds[:-1], bounds[1:])}
         self.traits = _group_traits(targets)
         self._prepare_sum(targets)
+        self._mend_jaw()
         self.eye_vertices = [np.unique(self.triangles[self.group == g]) for g in (EYE_R, EYE_L)]  # image left first
         self.mean = self.shape(macro_mixture((1 / 3, 1 / 3, 1 / 3), male=0.5, old=0.0, weight=0.0, muscle=0.0))
 
@@ -70,6 +71,13 @@ class Head:
         self._moves = np.ascontiguousarray(np.concatenate([targets[name][1] for name in narrow]).T)
         lengths = [len(targets[name][0]) for name in narrow]
         self._owner = np.repeat(np.arange(len(broad), len(targets)), lengths)
+
+    def _mend_jaw(self) -> None:
+        """Move jaw points 6 and 10, whose vertices lie under the jaw, to its edge half-way between their neighbours."""
+        body = np.unique(self.triangles[self.group == BODY])
+        middle = self.vertices[self.landmarks[[9, 11]]].mean(0)
+        self.landmarks[10] = body[np.argmin(((self.vertices[body] - middle) ** 2).sum(1))]
+        self.landmarks[6] = self.mirror[self.landmarks[10]]
 
     def shape(self, weights: dict[str, float]) -> np.ndarray:
         """Return the mesh for the given target weights.

@@ -215,6 +215,19 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
         _check_components(value, origins, dotted + ".")
 
 
+def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
+    """Write out the default arguments of the component at ``tree`` (found under ``key``) and of all inside it.
+
+    What is stored and fingerprinted says all that a result depends on, whatever later versions default to.
+
+    >>> complete(dict(type='PixelLoss'), 'loss')
+    {'type': 'PixelLoss', 'weight': 1.0}
+    """
+    role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
+    done = {k: complete(v, k, key) if isinstance(v, Mapping) else v for k, v in tree.items()}
+    return done if role is None else role.complete(done)
+
+
 def to_json(config: Mapping) -> str:
     """Write a resolved configuration as JSON, which can be read back without executing anything."""
     plain = config.to_dict() if isinstance(config, Config) else config

@@ -20,6 +20,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_PLAIN = (bool, int, float, str, tuple)
+
+
 class Registry(mm.Registry):
     """MMEngine's registry with errors that name the role, the nearest valid name and the offending key.
 
@@ -56,6 +59,13 @@ class Registry(mm.Registry):
         check_arguments(
             component, arguments, f"{self.name} {getattr(component, '__name__', component)!r}", partial=True
         )
+
+    def complete(self, cfg: Mapping) -> dict[str, Any]:
+        """Return ``cfg`` with its component's plain default arguments written out, so that it says all it means."""
+        component = self.get(cfg["type"])
+        named, _ = _parameters(component)
+        defaults = {n: p.default for n, p in named.items() if isinstance(p.default, _PLAIN) and n not in cfg}
+        return {**cfg, **{n: list(v) if isinstance(v, tuple) else v for n, v in defaults.items()}}
 
     def names(self) -> list[str]:
         """Names of this role's components, sorted (those of MMEngine's parent registry are not listed)."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ofhkit.config import from_json, load_config, load_with_origins, parse_option, to_json
+from ofhkit.config import complete, from_json, load_config, load_with_origins, parse_option, to_json
 from ofhkit.errors import OfhkitError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -108,6 +108,13 @@ def test_typos_in_options_are_answered(write, options, message):
 )  # fmt: skip
 def test_options_are_literals_lists_or_strings(text, value):
     assert parse_option(text) == ("a", value)
+
+
+def test_defaults_are_written_out_so_that_a_change_of_them_is_a_change():
+    model = complete(load_config(CONFIGS / "ofhnet_celeba.py").model, "model")
+    assert model["losses"]["adversarial"] == dict(type="AdversarialLoss", weight=0.0001)
+    assert model["upsampler"]["channels"] == [256, 128, 64]
+    assert "data_preprocessor" not in model
 
 
 def test_a_stored_configuration_is_data_not_code(tmp_path):

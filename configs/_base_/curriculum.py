@@ -13,7 +13,7 @@ steps = dict(
     ),
     inpainter=dict(
         type="InpainterStep",
-        iterations=150_000,
+        iterations=200_000,
         batch_size=32,
         optimizer=dict(type="Adam", lr=2e-3),
         schedule=dict(type="CosineAnnealingLR", eta_min=1e-5),

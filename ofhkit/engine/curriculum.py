@@ -7,6 +7,7 @@ finished; its ``step.json`` says what was done.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 
 from ofhkit import __version__
-from ofhkit.config import to_json
+from ofhkit.config import complete, to_json
 from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.engine.hooks.progress import clock
 from ofhkit.engine.runner import pick_device
@@ -72,6 +73,8 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     device = pick_device(options.device)
     keep_freed_memory()
     train, val = _datasets(config, say)
+    config = copy.deepcopy(config)
+    config.model = complete(config.model, "model")
     data = {"hash": train.metainfo["data_hash"], "num_train": len(train)}
     context = Context(config, data, config.runtime.seed, options.budget)
     plan = plan_steps(config)

@@ -167,7 +167,7 @@ class _Pretraining(OptimiseStep):
         return part is not None and has_parameters(self.registry.build(part))
 
     def recipe(self, context: Context) -> dict[str, Any]:
-        return {**super().recipe(context), "loss": self.loss}
+        return {**super().recipe(context), "loss": LOSSES.complete(self.loss)}
 
     def build(self, context: Context) -> nn.Module:
         degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)

@@ -24,8 +24,8 @@ steps = dict(
         optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
         schedule=[
             dict(type="CosineAnnealingLR", eta_min=1e-6),
-            dict(type="ConstantLR", factor=0.1, begin=0, end=1000),
-            dict(type="ConstantLR", factor=0.2, begin=0, end=3000),
+            dict(type="ConstantLR", factor=0.1, begin=0, end=10),
+            dict(type="ConstantLR", factor=0.2, begin=0, end=30),
         ],
     ),
 )

@@ -16,7 +16,7 @@ from torch import nn
 from ofhkit.config import from_json, load_config
 from ofhkit.datasets.celeba import find_or_prepare
 from ofhkit.engine.checkpoint import load_strictly, load_weights
-from ofhkit.engine.curriculum import MODEL, Options, run_curriculum
+from ofhkit.engine.curriculum import MODEL, Options, check_run, run_curriculum
 from ofhkit.engine.draws import fetch
 from ofhkit.engine.evaluation import evaluate
 from ofhkit.engine.runner import pick_device
@@ -59,6 +59,7 @@ def train(
     if seed is not None:
         overrides["runtime.seed"] = seed
     config = load_config(config_file, overrides)
+    check_run(config, options)
     _resolve_data(config, data_root)
     name = Path(config_file).stem
     model = run_curriculum(config, name, options, say)
@@ -76,7 +77,7 @@ def _resolve_data(config: Any, data_root: str | Path | None) -> None:
             config.data.dataset = dataset = type(dataset)(type="PackedFaces")
         dataset["root"] = str(data_root)
     if "root" in dataset:
-        dataset["root"] = str(find_or_prepare(dataset["root"]))
+        dataset["root"] = str(find_or_prepare(dataset["root"], say=say))
 
 
 @dataclass(frozen=True)

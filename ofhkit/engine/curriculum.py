@@ -11,6 +11,7 @@ import copy
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ofhkit.engine.runner import pick_device
 from ofhkit.engine.steps import Context, Step, fingerprint
 from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import atomic_write
+from ofhkit.files import atomic_write, file_lock
 from ofhkit.ops import keep_freed_memory
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
 
@@ -68,8 +69,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     Raises:
         OfhkitError: no such step, nothing to train on, a step broke.
     """
-    if options.budget <= 0:
-        raise OfhkitError(f"--budget must be positive, got {options.budget}")
+    check_run(config, options)
     device = pick_device(options.device)
     keep_freed_memory()
     train, val = _datasets(config, say)
@@ -78,9 +78,8 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     data = {"hash": train.metainfo["data_hash"], "num_train": len(train)}
     context = Context(config, data, config.runtime.seed, options.budget)
     plan = plan_steps(config)
-    _check_names(options.steps, config)
     say(f"{name}: {len(train)} training faces of {train.metainfo['name']}, device {device}, budget {options.budget:g}")
-    finished = True
+    left_out: dict[str, str] = {}  # component -> step
     for key, step in plan.items():
         recipe = step.recipe(context)
         mark = fingerprint(recipe)
@@ -88,15 +87,19 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         wanted = options.steps is None or key in options.steps
         if options.fresh and wanted:
             _set_aside(folder)
-        if (folder / WEIGHTS).is_file() and _mark_of(folder) == mark:
+        with _alone(options.work_dir, folder, say):
+            done = (folder / WEIGHTS).is_file() and _mark_of(folder) == mark
+            if wanted and not done:
+                for needed in (left_out[c] for c in step.builds_on if c in left_out):
+                    raise OfhkitError(f"step {key!r} builds on {needed!r}, which is not done: add it to --steps")
+                if not step.shared and _mark_of(folder) not in (None, mark):
+                    say(f"[{key}] settings or data changed: the earlier run is kept as {_set_aside(folder).name}")
+                _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say), mark)
+        if done:
             say(f"[{key}] already done: {folder}")
-        elif wanted:
-            if not step.shared and _mark_of(folder) not in (None, mark):
-                say(f"[{key}] settings or data changed: the earlier run is kept as {_set_aside(folder).name}")
-            _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say), mark)
-        else:
+        elif not wanted:
             say(f"[{key}] left out (--steps); not done yet")
-            finished = False
+            left_out[step.component] = key
             continue
         context = replace(
             context,
@@ -104,7 +107,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
             fingerprints={**context.fingerprints, step.component: mark},
         )
     path = Path(options.work_dir) / name / MODEL
-    if finished and all(part in config.model for part in _COMPONENTS):
+    if not left_out and all(part in config.model for part in _COMPONENTS):
         _write_pipeline(path, config, context, say)
     return path
 
@@ -125,10 +128,25 @@ def plan_steps(config: Any) -> dict[str, Step]:
     return {key: step for key, step in steps.items() if step.needed(config.model)}
 
 
-def _check_names(names: tuple[str, ...] | None, config: Any) -> None:
-    for name in names or ():
+def check_run(config: Any, options: Options) -> None:
+    """Find what is wrong with a run before any data is read.
+
+    Raises:
+        OfhkitError: budget, device, a step's name or a component's settings.
+    """
+    if options.budget <= 0:
+        raise OfhkitError(f"--budget must be positive, got {options.budget}")
+    pick_device(options.device)
+    for name in options.steps or ():
         if name not in config.steps:
             raise OfhkitError(f"--steps: no step {name!r}; {did_you_mean(name, config.steps)}")
+    plan_steps(config)
+
+
+def _alone(work_dir: Path, folder: Path, say: Callable[[str], None]) -> AbstractContextManager:
+    """Hold a step against other processes; whoever waits finds it done."""
+    lock = Path(work_dir) / ".locks" / f"{folder.parent.name}-{folder.name}"
+    return file_lock(lock, waiting=lambda: say(f"another process is training {folder}; waiting for it"))
 
 
 def _folder(work_dir: Path, name: str, key: str, step: Step, mark: str) -> Path:
@@ -194,4 +212,4 @@ def _write_pipeline(path: Path, config: Any, context: Context, say: Callable[[st
     say(f"finished: {path}")
 
 
-__all__ = ["MODEL", "WEIGHTS", "Options", "plan_steps", "run_curriculum"]
+__all__ = ["MODEL", "WEIGHTS", "Options", "check_run", "plan_steps", "run_curriculum"]

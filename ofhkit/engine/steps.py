@@ -53,6 +53,7 @@ class Step:
 
     component: ClassVar[str]  # what it trains: a key of ``model``
     shared: ClassVar[bool] = True  # do methods share its result?
+    builds_on: ClassVar[tuple[str, ...]] = ()  # components that must be there before
 
     def needed(self, model: Mapping[str, Any]) -> bool:
         """Whether a pipeline configured so needs this step."""
@@ -230,6 +231,7 @@ class UpsamplerStep(OptimiseStep):
     """
 
     component, shared = "upsampler", False
+    builds_on = ("inpainter", "landmark_prior")
 
     def __init__(self, iterations: int, discriminator_optimizer: Mapping | None = None, **training: Any):
         super().__init__(iterations, **training)
@@ -243,13 +245,13 @@ class UpsamplerStep(OptimiseStep):
             **super().recipe(context),
             "model": context.model,
             "discriminator_optimizer": self.discriminator_optimizer,
-            "built_on": {k: v for k, v in context.fingerprints.items() if k in ("inpainter", "landmark_prior")},
+            "built_on": {k: v for k, v in context.fingerprints.items() if k in self.builds_on},
         }
 
     def build(self, context: Context) -> nn.Module:
         degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)
         model = HALLUCINATORS.build({**context.model, "data_preprocessor": degradation})
-        for name in ("inpainter", "landmark_prior"):
+        for name in self.builds_on:
             load_component(getattr(model, name, None), context.delivered.get(name))
         return model
 

@@ -143,6 +143,11 @@ def test_budget_and_seed_are_other_results(trained, faces, configs, tmp_path):
     assert not (tmp_path / "ofhnet_tiny/model.safetensors").exists()  # not finished: nothing to be tested
 
 
+def test_a_step_is_not_built_on_nothing(faces, configs, tmp_path):
+    with pytest.raises(OfhkitError, match="'upsampler' builds on 'landmarks', which is not done: add it to --steps"):
+        train(configs / "ofhnet_tiny.py", options(tmp_path, steps=("upsampler",)), faces)
+
+
 def test_untrained_configurations_are_listed_with_their_commands(configs, trained, tmp_path):
     names = [configs / "ofhnet_tiny.py", configs / "ma_tiny.py"]
     with pytest.raises(OfhkitError, match=r"(?s)not trained .*train.py .*ofhnet_tiny.py.*train.py .*ma_tiny.py"):

@@ -30,6 +30,7 @@ setup(
         "opencv-python",
         "pillow",
         "filelock",
+        "packaging",
         "lpips>=0.1.4",
         "safetensors>=0.4",
     ],

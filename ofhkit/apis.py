@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ofhkit.config import from_json, load_config
+from ofhkit.config import from_json, load_config, request_custom_imports
 from ofhkit.datasets.celeba import find_or_prepare
 from ofhkit.engine.checkpoint import load_strictly, load_weights
 from ofhkit.engine.curriculum import MODEL, Options, check_run, run_curriculum
@@ -119,6 +119,7 @@ def find_pipelines(configs: Sequence[str | Path], work_dir: Path, device: str) -
     """
     if configs:
         untrained = [c for c in configs if not (work_dir / Path(c).stem / MODEL).is_file()]
+        request_custom_imports(configs)
         folders = [work_dir / Path(c).stem for c in configs]
         if untrained:
             commands = "\n".join(f"  python tools/train.py {c} --work-dir {work_dir}" for c in untrained)

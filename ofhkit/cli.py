@@ -5,18 +5,32 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from ofhkit import plugins
 from ofhkit.errors import OfhkitError, did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose description keeps its lines and whose errors name the nearest option."""
+    """An argument parser whose description keeps its lines and whose errors name the nearest option.
+
+    Every tool takes ``--plugins``.
+    """
 
     def __init__(self, description: str | None):
         super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.add_argument(
+            "--plugins", action="append", default=[], metavar="MODULE[:FUNCTION]",
+            help="load components from a module, file or folder that is not installed (repeatable)",
+        )  # fmt: skip
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        namespace, rest = super().parse_known_args(args, namespace)
+        plugins.request(reference for text in namespace.plugins for reference in text.split(","))
+        return namespace, rest
 
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "
@@ -38,8 +52,16 @@ def common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _show_warning(message: Warning, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """One line for what concerns the user; Python's own form, with the source line, for everything else."""
+    ours = issubclass(category, plugins.PluginWarning)
+    text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno)
+    sys.stderr.write(text)
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call a tool's ``main`` and exit: 0, 1 if it says so, 2 for a user's mistake, 130 for Ctrl-C."""
+    warnings.showwarning = _show_warning
     try:
         sys.exit(main() or 0)
     except OfhkitError as error:

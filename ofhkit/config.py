@@ -16,7 +16,7 @@ from typing import Any
 
 from mmengine import Config
 
-from ofhkit import registry
+from ofhkit import plugins, registry
 from ofhkit.errors import OfhkitError, did_you_mean
 
 Origins = dict[str, str]
@@ -66,12 +66,34 @@ def load_with_origins(path: str | Path, options: Mapping[str, Any] | None = None
     """Like :func:`load_config`; also returns, for every dotted key, the file (or option) that set it."""
     path = Path(path)
     tree, origins = _read(path, chain=())
+    imports = tree.get("custom_imports", [])
     for key, value in sorted((options or {}).items(), key=lambda item: not item[0].endswith(".type")):
         _check_option(tree, key)
         _merge(tree, _nest(key, value), origins, "--cfg-options", "")
     tree = _as_lists(tree)
+    if "custom_imports" in tree:
+        tree["custom_imports"] = _import_list([*imports, *_import_list(tree["custom_imports"], Path.cwd())], Path.cwd())
+        plugins.request(tree["custom_imports"], path.parent, f"{path}: custom_imports")
     check(tree, origins)
     return Config(tree, filename=str(path)), origins
+
+
+def request_custom_imports(paths: Iterable[str | Path]) -> None:
+    """Ask for the plugins that configuration files and their bases name, without checking anything else in them."""
+    for path in map(Path, paths):
+        if path.is_file():
+            plugins.request(_read(path, ())[0].get("custom_imports", ()), path.parent, f"{path}: custom_imports")
+
+
+def _import_list(value: Any, folder: Path) -> list[str]:
+    """References as a list without repeats; paths become absolute. MMEngine's ``dict(imports=[...])`` is understood."""
+    value = value.get("imports", []) if isinstance(value, Mapping) else value
+    names = [value] if isinstance(value, str) else list(value or ())
+    if not all(isinstance(name, str) for name in names):
+        raise OfhkitError(f"custom_imports is a list of modules, files or folders, got {value!r}")
+    beside = {n: (folder / n).resolve() for n in names if "/" in n or n.endswith(".py")}
+    beside |= {n: (folder / f"{n}.py").resolve() for n in names if (folder / f"{n}.py").is_file()}
+    return list(dict.fromkeys(str(beside.get(name, name)) for name in names))
 
 
 def parse_option(text: str) -> tuple[str, Any]:
@@ -116,14 +138,20 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
     bases = names.get("_base_", [])
     tree: dict = {}
     origins: Origins = {}
+    inherited: list[str] = []
     for base in [bases] if isinstance(bases, str) else bases:
         base_tree, base_origins = _read(path.parent / base, (*chain, path))
+        inherited += base_tree.get("custom_imports", [])
+        if inherited:
+            base_tree["custom_imports"] = tree["custom_imports"] = inherited
         doubled = set(tree) & set(base_tree)
         for key in doubled:
-            if not isinstance(tree[key], dict):
+            if not isinstance(tree[key], dict) and key != "custom_imports":
                 raise OfhkitError(f"{path}: two of its _base_ files set {key!r}; set it in one of them only")
         _merge(tree, base_tree, origins, None, "")
         origins |= base_origins
+    if "custom_imports" in values:
+        values["custom_imports"] = inherited + _import_list(values["custom_imports"], path.parent)
     _merge(tree, values, origins, _short(path), "")
     return tree, origins
 

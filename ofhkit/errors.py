@@ -13,6 +13,10 @@ class OfhkitError(Exception):
     """
 
 
+class DuplicateNameError(OfhkitError):
+    """Two components of one role have one name."""
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return a hint naming the nearest valid choice, or all of them where none is near.
 

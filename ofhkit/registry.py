@@ -12,7 +12,8 @@ from typing import Any
 
 from mmengine import registry as mm
 
-from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit import plugins
+from ofhkit.errors import DuplicateNameError, OfhkitError, did_you_mean
 
 __all__ = [
     "DATASETS", "DEGRADATIONS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES",
@@ -34,6 +35,23 @@ class Registry(mm.Registry):
     def __init__(self, name: str, *, parent: mm.Registry | None = None, locations: tuple[str, ...] = ()):
         super().__init__(name, build_func=_build, parent=parent, scope="ofhkit", locations=list(locations))
 
+    def import_from_location(self) -> None:
+        """Import the package's own components of this role, then the plugins."""
+        super().import_from_location()
+        plugins.load()
+
+    def _register_module(self, module: Any, module_name: str | list[str] | None = None, force: bool = False) -> None:
+        """Register; the same place may register again (a notebook's cell, a reloaded module), another may not."""
+        names = [module_name or module.__name__] if not isinstance(module_name, list) else module_name
+        for name in names:
+            old = self.module_dict.get(name)
+            if old is not None and not force and _place(old) != _place(module):
+                raise DuplicateNameError(
+                    f"the {self.name} {name!r} is already registered by {plugins.origin(old)}, and now "
+                    f"{plugins.origin(module)} registers one of that name; rename or uninstall one of the two"
+                )
+        super()._register_module(module, names, force=True)
+
     def get(self, key: str) -> type:
         """Return the component registered as ``key`` here or in MMEngine's registry above; an error otherwise."""
         self.import_from_location()
@@ -43,7 +61,10 @@ class Registry(mm.Registry):
             if name in registry.module_dict:
                 return registry.module_dict[name]
             registry = registry.parent
-        raise OfhkitError(f"unknown {self.name} {key!r}; {did_you_mean(key, self.names())}")
+        hint = did_you_mean(key, self.names())
+        hint += "" if "mean" in hint else "; a plugin that is not installed is named with --plugins or custom_imports"
+        left_out = "".join(f"; plugin {n!r} is left out: {why}" for n, why in plugins.broken().items())
+        raise OfhkitError(f"unknown {self.name} {key!r}; {hint}{left_out}")
 
     def __contains__(self, key: object) -> bool:
         self.import_from_location()
@@ -71,6 +92,10 @@ class Registry(mm.Registry):
         """Names of this role's components, sorted (those of MMEngine's parent registry are not listed)."""
         self.import_from_location()
         return sorted(self.module_dict)
+
+
+def _place(component: Any) -> tuple[str, str]:
+    return component.__module__, getattr(component, "__qualname__", repr(component))
 
 
 def _build(cfg: Any, *, registry: Registry, default_args: Mapping | None = None, **defaults: Any) -> Any:

@@ -36,7 +36,7 @@ def test_mmengines_own_hooks_can_be_named():
 def test_a_name_is_given_once():
     registry = Registry("toy")
     registry.register_module(name="A", module=dict)
-    with pytest.raises(KeyError, match="already registered"):
+    with pytest.raises(OfhkitError, match="toy 'A' is already registered by builtins, and now builtins"):
         registry.register_module(name="A", module=list)
 
 

@@ -20,9 +20,10 @@ steps = dict(
     ),
     upsampler=dict(
         type="UpsamplerStep",
-        iterations=45_000,
-        batch_size=8,
+        iterations=90_000,
+        batch_size=4,  # many small steps suit a short training; on a GPU take 64 and fewer iterations
         optimizer=dict(type="Adam", lr=1e-3),
+        discriminator_optimizer=dict(type="Adam", lr=1e-4),
         schedule=dict(type="CosineAnnealingLR", eta_min=1e-5),
         freeze_norm=0.5,
     ),

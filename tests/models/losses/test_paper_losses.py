@@ -63,7 +63,7 @@ def test_structure_loss_reads_both_faces_and_leaves_the_true_one_alone():
 
 def test_defaults_are_the_documented_weights():
     weights = {name: LOSSES.build(dict(type=name)).weight for name in ("PixelLoss", "AdversarialLoss")}
-    assert weights == {"PixelLoss": 1.0, "AdversarialLoss": 0.0001}
+    assert weights == {"PixelLoss": 1.0, "AdversarialLoss": 0.00003}
     assert LOSSES.build(dict(type="SemanticStructureLoss")).weight == 0.1
 
 

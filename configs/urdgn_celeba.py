@@ -22,6 +22,7 @@ steps = dict(
     upsampler=dict(
         # Published: batch 128, lr 1e-3 x 0.99 an epoch, floor 1e-6; the first 10 updates at lr/50, to 30 at lr/5.
         optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
+        discriminator_optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
         schedule=[
             dict(type="CosineAnnealingLR", eta_min=1e-6),
             dict(type="ConstantLR", factor=0.1, begin=0, end=10),

@@ -4,7 +4,7 @@ from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
 from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
 from ofhkit.ops.fusion import FusedNetwork, fuse
 from ofhkit.ops.memory import keep_freed_memory
-from ofhkit.ops.onednn import FastConv2d
+from ofhkit.ops.onednn import FastConv2d, FusedHead
 from ofhkit.ops.upsample_conv import (
     IMPLEMENTATIONS,
     UpsampleConv2d,
@@ -17,6 +17,7 @@ from ofhkit.ops.upsample_conv import (
 __all__ = [
     "IMPLEMENTATIONS",
     "FastConv2d",
+    "FusedHead",
     "FusedNetwork",
     "UpsampleConv2d",
     "UpsampledBatchNorm2d",

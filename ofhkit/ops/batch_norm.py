@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ofhkit.ops.triton_support import usable
 from ofhkit.ops.upsample_conv import check_implementation, upsample_nearest
 
 _COPIES = 4  # of each value in a map upsampled twofold
@@ -30,7 +31,7 @@ def upsampled_batch_norm(
     """Return the small map whose nearest x2 is ``F.batch_norm(upsample(x), ...)``; update the same running statistics.
 
     Arguments are those of :func:`torch.nn.functional.batch_norm`. ``implementation='plain'`` really normalises the
-    upsampled map and picks every second pixel; the other two never build it.
+    upsampled map and picks every second pixel; the others never build it, ``'triton'`` in its own kernels on CUDA.
 
     Shape:
         ``x`` (N, C, H, W), statistics, ``weight`` and ``bias`` (C,) -> (N, C, H, W), any range.
@@ -50,6 +51,8 @@ def upsampled_batch_norm(
     ):  # one value a channel: only its four copies have a variance
         y = F.batch_norm(upsample_nearest(x), running_mean, running_var, weight, bias, training, momentum, eps)
         return y[..., ::2, ::2]
+    if implementation == "triton" and x.dtype != torch.float64 and usable(x):
+        return _triton(x, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training or running_var is None:
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     update = torch.zeros_like(running_var)  # receives momentum * unbiased variance; autograd keeps it, so it is private
@@ -57,6 +60,27 @@ def upsampled_batch_norm(
     with torch.no_grad():
         unbiased = _COPIES * (count - 1) / (_COPIES * count - 1)
         running_var.copy_(running_var * (1 - momentum) + update * unbiased)
+    return y
+
+
+def _triton(
+    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
+    training: bool, momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
+    from ofhkit.ops import triton_norm  # imports Triton
+
+    channels = x.shape[1]
+    weight = torch.ones(channels, device=x.device) if weight is None else weight
+    bias = torch.zeros(channels, device=x.device) if bias is None else bias
+    if not training:
+        scale = weight * (running_var + eps).rsqrt()
+        return triton_norm.affine_relu_upsample(x, scale, bias - running_mean * scale, False, False)
+    y, mean, var = triton_norm.batch_norm_relu_upsample(x, weight, bias, eps, False, False)
+    if running_var is not None:
+        copies = _COPIES * (x.numel() // channels)
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((var * (copies / (copies - 1))).to(running_var.dtype), momentum)
     return y
 
 

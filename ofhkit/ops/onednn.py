@@ -7,10 +7,14 @@ where they are missing or differ, :class:`FastConv2d` runs the public operators:
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ofhkit.ops.measured import fastest
+from ofhkit.ops.triton_support import usable
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
 
@@ -57,6 +61,32 @@ class FastConv2d(nn.Module):
         """Convolve, add ``skip``, activate."""
         if x.device.type == "cpu" and x.numel() and not torch.compiler.is_compiling() and available(x.dtype):
             return self._forward_onednn(x, skip)
+        if (
+            self.transposed
+            and x.is_cuda
+            and x.dtype != torch.float64
+            and usable(x)
+            and not torch.compiler.is_compiling()
+        ):
+            key = (x.device, x.dtype, x.shape, self.weight.shape, self.activation, torch.backends.cudnn.allow_tf32)
+            return fastest(key, self.candidates(x))
+        return self._forward_public(x, skip)
+
+    def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Return the ways to run an upsampling convolution on CUDA; the public operators come first."""
+        from ofhkit.ops import triton_conv, triton_upsample  # imports Triton
+
+        size, kind = self.weight.shape[-1] - 1, triton_conv.ACTIVATIONS[self.activation]
+        calls = {"torch": lambda: self._forward_public(x, None)}
+        for name in ("triton", "nine") if size == 3 else ("triton",):
+            if (packed := self._packed.get((name,))) is None:
+                packed = self._packed[(name,)] = triton_conv.repack(self.weight, name == "nine")
+            calls[name] = lambda packed=packed, name=name: triton_upsample.upsample_conv2d_packed(
+                x, packed, self.bias, size, name == "nine", kind
+            )
+        return calls
+
+    def _forward_public(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if self.transposed:
             y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding)
         else:
@@ -104,6 +134,40 @@ class FastConv2d(nn.Module):
         """Name what distinguishes two layers in speed."""
         shape = "x".join(map(str, self.weight.shape))
         return f"{shape}, stride={self.stride}, activation={self.activation}, transposed={self.transposed}"
+
+
+class FusedHead(nn.Module):
+    """Two 3x3 convolutions, ReLU between and sigmoid behind; on CUDA one Triton kernel where that is faster.
+
+    Args:
+        conv1: the first, with ``activation='relu'``.
+        conv2: the second, with ``activation='sigmoid'`` and at most 16 output channels.
+
+    Shape:
+        (N, C, H, W) -> (N, O, H, W) in (0, 1)
+    """
+
+    def __init__(self, conv1: FastConv2d, conv2: FastConv2d) -> None:
+        super().__init__()
+        self.conv1 = conv1
+        self.conv2 = conv2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run both convolutions."""
+        if not x.is_cuda or x.dtype == torch.float64 or not usable(x) or torch.compiler.is_compiling():
+            return self.conv2(self.conv1(x))
+        key = (x.device, x.dtype, x.shape, self.conv1.weight.shape, torch.backends.cudnn.allow_tf32)
+        return fastest(key, self.candidates(x))
+
+    def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Return the ways to run it on CUDA; the public operators come first."""
+        from ofhkit.ops.triton_head import head  # imports Triton
+
+        first, second = self.conv1, self.conv2
+        return {
+            "torch": lambda: second(first(x)),
+            "triton": lambda: head(x, first.weight, first.bias, second.weight, second.bias),
+        }
 
 
 @functools.cache

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.ops.triton_support import usable
 
-IMPLEMENTATIONS = ("auto", "phase", "plain")
+IMPLEMENTATIONS = ("auto", "nine", "phase", "plain", "triton")
 
 
 def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, implementation: str = "auto") -> Tensor:
@@ -26,7 +27,8 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
         weight: An odd, square kernel, as for :func:`torch.nn.functional.conv2d`.
         bias: One number an output channel.
         implementation: ``'plain'`` upsamples and convolves; ``'phase'`` is the same function computed on the small map;
-            ``'auto'`` takes the faster one (phase).
+            ``'auto'`` is phase; ``'triton'`` the phases in one Triton kernel and ``'nine'`` the form with the fewest
+            products (k = 3), both phase where Triton cannot run.
 
     Shape:
         ``x`` (N, C, H, W), ``weight`` (O, C, k, k), ``bias`` (O,) -> (N, O, 2H, 2W), any range.
@@ -46,7 +48,12 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
         return F.conv2d(upsample_nearest(x), weight, bias, padding=size // 2)
     if size == 1:  # commutes with the upsampling
         return upsample_nearest(F.conv2d(x, weight, bias))
-    return _transposed_conv(x, phase_kernel(weight), bias, size // 2)
+    if implementation in ("triton", "nine") and x.dtype != torch.float64 and usable(x):
+        from ofhkit.ops import triton_upsample  # imports Triton
+
+        x, weight, bias = _autocast(x, weight, bias)
+        return triton_upsample.upsample_conv2d(x, weight, bias, implementation == "nine" and size == 3)
+    return _transposed_conv(*_autocast(x, phase_kernel(weight), bias), size // 2)
 
 
 def check_implementation(name: str) -> None:
@@ -102,10 +109,15 @@ def phase_kernel(weight: Tensor) -> Tensor:
     return kernel.view(out_channels, in_channels, size + 1, size + 1).transpose(0, 1)
 
 
+def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in tensors)
+
+
 def _transposed_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, kernel, bias = (t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in (x, kernel, bias))
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, kernel, bias)):
         return _TransposedConv.apply(x, kernel, bias, padding)
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, fold_skip, upsample_nearest
+from ofhkit.ops import FusedHead, UpsampleConv2d, UpsampledBatchNorm2d, fold, fold_skip, upsample_nearest
 from ofhkit.registry import UPSAMPLERS
 
 
@@ -119,6 +119,5 @@ class ResidualUpsampler(nn.Module):
         return nn.Sequential(
             *(block.fused() for block in self.blocks),
             fold(self.head1, activation="relu"),
-            fold(self.head2, activation="relu"),
-            fold(self.head3, activation="sigmoid"),
+            FusedHead(fold(self.head2, activation="relu"), fold(self.head3, activation="sigmoid")),
         )

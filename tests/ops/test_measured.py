@@ -1,0 +1,46 @@
+import time
+
+import pytest
+import torch
+
+from ofhkit.ops import measured
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch):
+    monkeypatch.setattr(measured, "_chosen", {})
+
+
+def slow(value):
+    def call():
+        time.sleep(0.02)
+        return torch.full((3,), value)
+
+    return call
+
+
+def test_the_fastest_that_agrees_is_used_from_then_on():
+    calls = []
+    candidates = {"reference": slow(1.0), "fast": lambda: calls.append(1) or torch.ones(3)}
+    assert measured.fastest("key", candidates).tolist() == [1, 1, 1]
+    before = len(calls)
+    measured.fastest("key", candidates)
+    assert len(calls) == before + 1
+    assert measured._chosen == {"key": "fast"}
+
+
+def test_one_that_differs_or_fails_is_left_out():
+    def broken():
+        raise RuntimeError("out of resources")
+
+    with pytest.warns(UserWarning, match="differs by 1.0e") as warned:
+        y = measured.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.zeros(3), "broken": broken})
+    assert y.tolist() == [1, 1, 1]
+    assert any("out of resources" in str(w.message) for w in warned)
+    assert measured._chosen == {"key": "reference"}
+
+
+def test_nan_counts_as_different():
+    with pytest.warns(UserWarning, match="differs"):
+        measured.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.full((3,), float("nan"))})
+    assert measured._chosen == {"key": "reference"}

@@ -1,0 +1,76 @@
+"""The benchmark's own arithmetic and its plain reference; nothing here is timed against a limit."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from ofhkit.benchmarks import inference, operators, timing, training
+from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
+from ofhkit.models.upsamplers.residual import ResidualUpsampler
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("channels", [(8, 6, 4), (4, 4)])
+def test_the_plain_upsampler_is_the_same_function_in_training_and_evaluation(channels):
+    network = inference.randomise(ResidualUpsampler(channels, (4, 4))).double()
+    plain = PlainUpsampler(copy.deepcopy(network))
+    x = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    for mode in (True, False):
+        network.train(mode), plain.train(mode)
+        assert (network(x) - plain(x)).abs().max() < 1e-12
+    for key, value in network.state_dict().items():
+        assert torch.allclose(plain.network.state_dict()[key].double(), value.double(), atol=1e-12), key
+
+
+def test_multiplications_count_what_a_hook_counts():
+    network = ResidualUpsampler((8, 6, 6), (4, 5))
+    counted = 0
+
+    def count(module, inputs, output):
+        nonlocal counted
+        counted += module.weight.numel() * output.shape[2] * output.shape[3]
+
+    handles = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    network(torch.rand(1, 3, 16, 16))
+    for handle in handles:
+        handle.remove()
+    skip = network.blocks[1].skip.weight.numel() * 3 * 16 * 16  # counted on the small map, made large in the paper
+    assert multiplications(network)["direct"] == pytest.approx((counted + skip) / 1e9)
+    assert multiplications(network)["nine"] < multiplications(network)["phases"] < multiplications(network)["direct"]
+
+
+def test_a_table_is_written_as_markdown_and_json(tmp_path, capsys):
+    table = timing.Table("T", [{"a": 1, "b": 0.12345}, {"a": 2}], {"peak": 3.0}, {"torch": "x"})
+    timing.write("name", [table], tmp_path)
+    assert "| 1 | 0.1235 |" in (tmp_path / "name.md").read_text()
+    assert json.loads((tmp_path / "name.json").read_text())[0]["rows"][1] == {"a": 2}
+    assert "## T" in capsys.readouterr().out
+
+
+def test_every_variant_of_inference_gives_the_same_faces():
+    network = inference.randomise(ResidualUpsampler((4, 4, 4), (4, 4)))
+    x = torch.rand(2, 3, 16, 16)
+    calls = inference.build(network, x, compiled=False, precision="float32")
+    assert {"eager", "fused float32"} <= set(calls)
+    for name, call in calls.items():
+        assert torch.allclose(call(), calls["eager"](), atol=1e-5), name
+
+
+def test_naive_and_lean_steps_start_from_the_same_loss():
+    variants = training.build((4, 4, 4), 2, CPU, compiled=False, precision="float32")
+    assert {"naive", "ofhkit.ops"} <= set(variants)
+    steps = {name: variant.__self__ for name, variant in variants.items()}
+    outputs = [step.upsampler(step.lr) for step in steps.values()]
+    assert all(torch.allclose(y, outputs[0], atol=1e-5) for y in outputs)
+    assert all(torch.isfinite(variant()) for variant in variants.values())
+
+
+def test_operators_run_forward_and_backward():
+    x = torch.rand(2, 4, 3, 3, requires_grad=True)
+    weight = torch.rand(5, 4, 3, 3, requires_grad=True)
+    for calls in (operators.convolutions(x, weight, False), operators.normalisations(x, False)):
+        gradients = [call() for call in calls.values()]
+        assert all(torch.isfinite(g).all() for pair in gradients for g in pair)

@@ -1,0 +1,47 @@
+"""Measure the fused operators, inference or a training step beside the plain forms, in one process.
+
+    python tools/benchmark.py inference
+    python tools/benchmark.py train --batch 16 --threads 2 --compile
+    python tools/benchmark.py ops --device cuda --precision bfloat16
+
+Every variant is called once untimed and once timed a turn, in turns; medians. The matrix product, the convolution and
+the copy that bound them are measured in the same loop. Markdown and JSON go to --out.
+"""
+
+import argparse
+from pathlib import Path
+
+from ofhkit.cli import Parser, run
+
+BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,)}
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("what", choices=BATCHES)
+    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="batch sizes")
+    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each variant (default: 5)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of torch, ONNX Runtime and OpenVINO")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--tf32", action=argparse.BooleanOptionalAction, help="products of float32 on CUDA")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too (slow to start)")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR")
+    args = parser.parse_args()
+
+    import torch
+
+    from ofhkit.benchmarks import inference, operators, timing, training
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(args.tf32)
+    module = {"inference": inference, "train": training, "ops": operators}[args.what]
+    batches = tuple(args.batch or BATCHES[args.what])
+    tables = module.run(torch.device(args.device), batches, args.rounds, args.compile, args.precision)
+    suffix = "" if args.device == "cpu" and args.precision == "float32" else f"_{args.device}_{args.precision}"
+    timing.write(f"benchmark_{args.what}{suffix}{'_tf32' if args.tf32 else ''}", tables, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

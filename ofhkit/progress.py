@@ -7,6 +7,11 @@ import time
 from typing import TextIO
 
 
+def say(line: str) -> None:
+    """Print a line for the person who waits; results go to standard output, this does not."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Counts to ``total`` and says how far it is.
 

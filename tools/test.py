@@ -1,8 +1,11 @@
-"""Score trained methods and print the comparison table.
+"""Score trained methods and print the comparison tables.
 
     python tools/test.py [configs/*_celeba.py] --out outputs
+    python tools/test.py --sweep size position
+    python tools/test.py configs/ablation/*.py --out outputs/ablation
 
-Without a CONFIG, everything that is finished under the work dir is scored, as it was trained.
+Without a CONFIG, everything that is finished under the work dir is scored, as it was trained. Writes table1 and table2
+(.md .csv .tex .json), results.json, per_image.csv, grid.png, landmarks.png and report.html, which holds all of it.
 """
 
 from pathlib import Path
@@ -17,6 +20,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="score this model.safetensors")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N test faces")
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="only these: psnr ssim lpips nrmse iou …")
+    parser.add_argument("--faces", nargs="+", type=int, metavar="N", help="test faces to show (default: the first)")
+    sweeps = ("size", "position")
+    parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
+    parser.add_argument("--sweep-limit", type=int, default=200, metavar="N", help="faces for that (default: 200)")
     args = parser.parse_args()
 
     from ofhkit import apis
@@ -31,6 +39,10 @@ def main() -> None:
         limit=args.limit,
         device=args.device,
         cfg_options=parse_options(args.cfg_options),
+        metrics=args.metrics,
+        sweeps=args.sweep,
+        sweep_limit=args.sweep_limit,
+        faces=args.faces,
     )
 
 

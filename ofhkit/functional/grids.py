@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,15 +13,16 @@ from torch import Tensor
 
 from ofhkit.files import atomic_write
 
-_MARGIN, _TITLE = 4, 20
+_MARGIN, _TITLE, _LABEL = 4, 20, 84
 
 
-def face_grid(columns: Mapping[str, Tensor], size: int = 128) -> np.ndarray:
+def face_grid(columns: Mapping[str, Tensor], size: int = 128, rows: Sequence[str] = ()) -> np.ndarray:
     """Lay out batches side by side: one row a face, one titled column a batch; tiny faces as blocky pixels.
 
     Args:
         columns: title -> (N, 3, H, W) float RGB in [0, 1].
         size: side of each cell in pixels.
+        rows: a label for every face, written on the left; none by default.
 
     Returns:
         (height, width, 3) uint8 RGB on white.
@@ -29,18 +30,24 @@ def face_grid(columns: Mapping[str, Tensor], size: int = 128) -> np.ndarray:
     >>> face_grid({'lr': torch.rand(2, 3, 16, 16), 'sr': torch.rand(2, 3, 128, 128)}).shape
     (288, 268, 3)
     """
-    rows = len(next(iter(columns.values())))
-    step = size + _MARGIN
-    canvas = np.full((_TITLE + rows * step + _MARGIN, len(columns) * step + _MARGIN, 3), 255, np.uint8)
+    count = len(next(iter(columns.values())))
+    step, margin = size + _MARGIN, _MARGIN + (_LABEL if rows else 0)
+    canvas = np.full((_TITLE + count * step + _MARGIN, len(columns) * step + margin, 3), 255, np.uint8)
+    for r, label in enumerate(rows):
+        _write(canvas, label, (_MARGIN, _TITLE + r * step + size // 2))
     for c, (title, faces) in enumerate(columns.items()):
-        left = _MARGIN + c * step
-        cv2.putText(canvas, title, (left, _TITLE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        left = margin + c * step
+        _write(canvas, title, (left, _TITLE - 6))
         cells = F.interpolate(faces.detach().float().cpu(), size=(size, size), mode="nearest")
         cells = (cells.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         for r, cell in enumerate(cells):
             top = _TITLE + r * step
             canvas[top : top + size, left : left + size] = cell
     return canvas
+
+
+def _write(canvas: np.ndarray, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def write_png(path: Path, image: np.ndarray) -> Path:

@@ -6,7 +6,7 @@ ship with the package, which no configuration trains against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,41 @@ _BACKGROUND = 0
 
 
 class _Reader:
-    """A network that is built when it is first needed, on the device where it is needed."""
+    """A network that is built when it is first needed, on the device where it is needed.
 
-    def __init__(self, role: Registry, component: nn.Module | Mapping):
+    Args:
+        remember: keep what was read from true faces by their index.
+        reduce: what is kept of the network's output.
+    """
+
+    def __init__(
+        self,
+        role: Registry,
+        component: nn.Module | Mapping,
+        remember: bool,
+        reduce: Callable[[Tensor], Tensor] = lambda output: output,
+    ):
         self.role, self.component = role, component
         self.network: nn.Module | None = None
+        self.seen: dict[int, Tensor] | None = {} if remember else None
+        self.reduce = reduce
 
     @torch.no_grad()
     def __call__(self, face: Tensor) -> Tensor:
         if self.network is None:
             with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
                 self.network = self.role.build(self.component).eval()
-        return self.network.to(face.device)(face)
+        return self.reduce(self.network.to(face.device)(face))
+
+    def truth(self, face: Tensor, index: Tensor) -> Tensor:
+        """Read true faces (N, 3, H, W); those remembered by ``index`` (N,) are not read again."""
+        if self.seen is None:
+            return self(face)
+        keys = index.tolist()
+        new = [n for n, key in enumerate(keys) if key not in self.seen]
+        if new:
+            self.seen.update(zip((keys[n] for n in new), self(face[new])))
+        return torch.stack([self.seen[key].to(face.device) for key in keys])
 
 
 @METRICS.register_module()
@@ -45,17 +68,23 @@ class NRMSE(PerImageMetric):
     Args:
         landmark_prior: component of role landmark_prior, or its configuration.
         normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
+        remember: read every true face once; for scoring many methods on one data set.
     """
 
     optional = ("NRMSE_hole", "NRMSE_known")
 
-    def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
+    def __init__(
+        self,
+        landmark_prior: nn.Module | Mapping | None = None,
+        normaliser: str = "outer_eyes",
+        remember: bool = False,
+    ):
         super().__init__()
-        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"})
+        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"}, remember)
         self.normaliser = normaliser
 
-    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        pred, target = self.detect(sr), self.detect(hr)
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor, index: Tensor) -> dict[str, Tensor]:
+        pred, target = self.detect(sr), self.detect.truth(hr, index)
         inside = _lies_in(target, enlarge_mask(mask, hr)[:, 0])
         selections = {"NRMSE": None, "NRMSE_hole": inside, "NRMSE_known": ~inside}
         return {name: nrmse(pred, target, self.normaliser, chosen) for name, chosen in selections.items()}
@@ -78,18 +107,24 @@ class ParsingIoU(PerImageMetric):
 
     Args:
         parser: component of role parser, or its configuration.
+        remember: read every true face once; for scoring many methods on one data set.
     """
 
     optional = ("IoU_hole", "IoU_known", "IoU_parts")
 
-    def __init__(self, parser: nn.Module | Mapping | None = None):
+    def __init__(self, parser: nn.Module | Mapping | None = None, remember: bool = False):
         super().__init__()
-        self.parse = _Reader(PARSERS, parser or {"type": "FaceParser", "weights": "face_parser.safetensors"})
+        component = parser or {"type": "FaceParser", "weights": "face_parser.safetensors"}
+        self.parse = _Reader(PARSERS, component, remember, self._labels)
+        self.classes = 0
 
-    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        pred, target = self.parse(sr), self.parse(hr)
-        classes = target.shape[1]
-        pred, target = pred.argmax(1), target.argmax(1)
+    def _labels(self, logits: Tensor) -> Tensor:
+        self.classes = logits.shape[1]
+        return logits.argmax(1).to(torch.uint8)
+
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor, index: Tensor) -> dict[str, Tensor]:
+        pred, target = self.parse(sr).long(), self.parse.truth(hr, index).long()
+        classes = self.classes
         large = enlarge_mask(mask, hr)
         values = {name: iou(pred, target, classes, mask=region) for name, region in regions("IoU", large)}
         return values | {"IoU_parts": iou(pred, target, classes, ignore=_BACKGROUND)}

@@ -1,0 +1,92 @@
+"""What a pipeline costs: numbers it holds, products it forms, milliseconds it takes."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.ops import set_implementation
+
+__all__ = ["count_gmacs", "count_parameters", "device_name", "milliseconds"]
+
+_LEAST_SECONDS, _LEAST_RUNS, _MOST_RUNS = 0.5, 3, 50
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training or fitting has determined: parameters, and the buffers of fitted upsamplers.
+
+    >>> count_parameters(nn.Linear(3, 2))
+    8
+    """
+    fitted = [m for m in model.modules() if hasattr(m, "num_faces")]
+    buffers = {id(b): b for m in fitted for b in m.buffers() if b.is_floating_point()}
+    return sum(p.numel() for p in model.parameters()) + sum(b.numel() for b in buffers.values())
+
+
+@torch.no_grad()
+def count_gmacs(model: BaseHallucinator, size: int = 16) -> float:
+    """Billions of multiplications (convolutions and matrix products) a face, of the whole pipeline, as published.
+
+    Faster ways to compute the same function (:mod:`ofhkit.ops`) are not credited here but in the milliseconds.
+    """
+    plain = set_implementation(copy.deepcopy(model), "plain")
+    with FlopCounterMode(display=False) as counter:
+        plain.predict(*_question(model, 1, size))
+    return counter.get_total_flops() / 2 / 1e9
+
+
+@torch.no_grad()
+def milliseconds(model: BaseHallucinator, batch_size: int, size: int = 16) -> float:
+    """Median time a face of :meth:`predict` at this batch size, on the model's device."""
+    question = _question(model, batch_size, size)
+    wait = torch.cuda.synchronize if question[0].is_cuda else lambda: None
+    model.predict(*question)
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < _LEAST_RUNS or (time.perf_counter() - began < _LEAST_SECONDS and len(times) < _MOST_RUNS):
+        wait()
+        start = time.perf_counter()
+        model.predict(*question)
+        wait()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times) / batch_size
+
+
+def _question(model: nn.Module, count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces of noise with a centred hole, on the model's device."""
+    device = next((t.device for t in model.state_dict().values()), torch.device("cpu"))
+    mask = torch.zeros(count, 1, size, size, device=device)
+    mask[..., size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
+    lr = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    return lr * (1 - mask), mask
+
+
+def device_name(device: torch.device) -> str:
+    """What the machine calls it, with the number of threads for a CPU.
+
+    >>> device_name(torch.device('cpu')).endswith(('thread', 'threads'))
+    True
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{platform.machine()} ({device.type})"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

@@ -1,0 +1,158 @@
+"""Finished pipelines: found, loaded strictly, and refused where they do not belong in one table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofhkit.config import from_json, load_config, request_custom_imports
+from ofhkit.datasets.celeba import find_or_prepare
+from ofhkit.engine.checkpoint import load_strictly, load_weights
+from ofhkit.engine.curriculum import MODEL
+from ofhkit.engine.runner import pick_device
+from ofhkit.errors import OfhkitError
+from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.progress import say
+from ofhkit.registry import HALLUCINATORS
+
+__all__ = ["Pipeline", "check_comparable", "find_pipelines", "load_model", "named_apart", "resolve_data"]
+
+PAPER_ORDER = ("mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+VDSR", "IN+FSRCNN", "IN+URDGN", "OFHNet")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline that can be scored.
+
+    Attributes:
+        method: the row's name.
+        name: of its configuration; for a row without one, how it was made.
+        model: in eval mode.
+        config: the configuration it was trained with.
+        sha256: of its weights file; empty for a row without one.
+    """
+
+    method: str
+    name: str
+    model: BaseHallucinator
+    config: Any
+    sha256: str = ""
+
+    @property
+    def budget(self) -> float:
+        """Factor on the training iterations; 0 for what is not trained."""
+        return float(getattr(self.model, "info", {}).get("budget", 0.0))
+
+
+def resolve_data(config: Any, data_root: str | Path | None) -> None:
+    """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
+    dataset = config.data.dataset
+    if data_root is not None:
+        if "root" not in dataset:
+            config.data.dataset = dataset = type(dataset)(type="PackedFaces")
+        dataset["root"] = str(data_root)
+    if "root" in dataset:
+        dataset["root"] = str(find_or_prepare(dataset["root"], say=say))
+
+
+def load_model(file: str | Path, device: str | torch.device = "auto") -> BaseHallucinator:
+    """Load a pipeline from the ``model.safetensors`` that training wrote; no configuration is needed.
+
+    Args:
+        file: safetensors with ofhkit's header.
+        device: auto, cpu, cuda or mps.
+
+    Returns:
+        The pipeline in eval mode, with ``info`` (method, components, data, budget, seed).
+
+    Raises:
+        OfhkitError: no such file, not one of ours, or weights that do not fit.
+    """
+    tensors, header = load_weights(file)
+    if "model" not in header:
+        raise OfhkitError(f"{file} holds one component ({header.get('component')}), not a pipeline; name a {MODEL}")
+    model = HALLUCINATORS.build(header["model"])
+    load_strictly(model, tensors, str(file))
+    model.info = header
+    return model.to(pick_device(device) if isinstance(device, str) else device).eval()
+
+
+def find_pipelines(
+    configs: Sequence[str | Path],
+    work_dir: Path,
+    device: str,
+    checkpoint: Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[Pipeline]:
+    """Load each configuration's finished pipeline (all under ``work_dir`` if none is named), in the paper's order.
+
+    Args:
+        checkpoint: this file instead of the finished run of the one configuration.
+        cfg_options: for that one configuration.
+
+    Raises:
+        OfhkitError: lists every configuration that is not trained, with the command that trains it.
+    """
+    if checkpoint is not None:
+        if len(configs) != 1:
+            raise OfhkitError("--checkpoint goes with exactly one CONFIG")
+        found = [_load(Path(checkpoint), Path(configs[0]).stem, load_config(configs[0], cfg_options), device)]
+    else:
+        folders = _folders(configs, Path(work_dir))
+        found = [_load(folder / MODEL, folder.name, from_json(folder / "config.json"), device) for folder in folders]
+    return named_apart(sorted(found, key=lambda p: _rank(p.method)))
+
+
+def _folders(configs: Sequence[str | Path], work_dir: Path) -> list[Path]:
+    if not configs:
+        folders = sorted(path.parent for path in work_dir.glob(f"*/{MODEL}"))
+        if not folders:
+            raise OfhkitError(f"nothing is trained under {work_dir}; train with python tools/train.py CONFIG")
+        return folders
+    request_custom_imports(configs)
+    untrained = [c for c in configs if not (work_dir / Path(c).stem / MODEL).is_file()]
+    if untrained:
+        commands = "\n".join(f"  python tools/train.py {c} --work-dir {work_dir}" for c in untrained)
+        raise OfhkitError(f"not trained under {work_dir}: {', '.join(map(str, untrained))}; train with\n{commands}")
+    return [work_dir / Path(c).stem for c in configs]
+
+
+def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:
+    model = load_model(file, device)
+    return Pipeline(model.info["method"], name, model, config, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def _rank(method: str) -> int:
+    return PAPER_ORDER.index(method) if method in PAPER_ORDER else len(PAPER_ORDER)
+
+
+def named_apart(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+    """Add the configuration's name to methods that occur more than once, as in an ablation."""
+    methods = [p.method for p in pipelines]
+    return [replace(p, method=f"{p.method} ({p.name})") if methods.count(p.method) > 1 else p for p in pipelines]
+
+
+def check_comparable(pipelines: Sequence[Pipeline]) -> None:
+    """Refuse rows of different protocols: trained on other data, or for another degradation.
+
+    Raises:
+        OfhkitError: names two that differ, in what, and what to do.
+    """
+    first = pipelines[0]
+    for other in pipelines[1:]:
+        if other.config.data.degradation != first.config.data.degradation:
+            raise OfhkitError(
+                f"{other.name} and {first.name} were trained for different degradations (data.degradation): "
+                "their numbers do not belong in one table; name configurations that share one"
+            )
+        hashes = [(p.model.info.get("data") or {}).get("hash") for p in (first, other)]
+        if None not in hashes and hashes[0] != hashes[1]:
+            raise OfhkitError(
+                f"{other.name} and {first.name} were trained on different faces (data hashes {hashes[1][:12]} and "
+                f"{hashes[0][:12]}): their numbers do not belong in one table; name configurations that share a set"
+            )

@@ -150,7 +150,10 @@ def describe(
     if "lpips" in suite.metrics:
         protocol["lpips"] = "AlexNet 0.1"
     if "nrmse" in suite.metrics:
-        protocol["nrmse"] = "percent of the outer eye distance; both faces read by a network no loss has used"
+        same = [p.method for p in trained if _uses(p.config.model, "FaceAPI68")]
+        protocol["nrmse"] = "percent of the outer eye distance, both faces read by the package's 68-point network, " + (
+            f"which the loss of {', '.join(same)} used too" if same else "which no loss has used"
+        )
     if "iou" in suite.metrics:
         protocol["iou"] = "mean over the classes in either face, both read by the package's parser"
     protocol |= {
@@ -160,3 +163,7 @@ def describe(
         "checkpoints": {p.method: p.sha256[:12] for p in trained},
     }
     return protocol | ({"notes": list(notes)} if notes else {})
+
+
+def _uses(model: Mapping[str, Any], network: str) -> bool:
+    return (model.get("landmark_prior") or {}).get("type") == network

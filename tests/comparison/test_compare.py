@@ -73,6 +73,7 @@ def test_the_tables_stand_in_four_formats_beside_the_papers_numbers(result, caps
     assert "20.44" in line
     assert "0.63" in line
     assert "data_hash: hash0" in text
+    assert "which no loss has used" in text
     assert "num_images: 5" in text
     assert "5.33" in (out / "table2.tex").read_text()
     protocol = json.loads((out / "table2.json").read_text())["protocol"]

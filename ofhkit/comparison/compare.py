@@ -75,7 +75,7 @@ def compare(
     _override(config, cfg_options)
     resolve_data(config, data_root)
     suite = pick_metrics(config.evaluation.metrics, QUICK if quick else metrics)
-    dataset = DATASETS.build(config.data.dataset, split="test", **({} if limit is None else {"limit": limit}))
+    dataset = DATASETS.build({**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})})
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
     notes = list(suite.notes)
 

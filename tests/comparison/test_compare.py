@@ -15,6 +15,7 @@ from ofhkit.datasets import PackedFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.statistics import paired_p_value
 
+LIMITED = {"data.dataset.limit": 4}  # as in a short training; --limit goes before it
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+FSRCNN", "OFHNet"]
 
 
@@ -82,8 +83,9 @@ def test_the_tables_stand_in_four_formats_beside_the_papers_numbers(result, caps
 
 
 def test_metrics_can_be_chosen(work, tmp_path):
-    rows = compare([], work_dir=work, out=tmp_path, device="cpu", metrics=["psnr"], limit=2, quick=False)
+    rows = compare([], work_dir=work, out=tmp_path, device="cpu", metrics=["psnr"], limit=2, cfg_options=LIMITED)
     assert not {"SSIM", "LPIPS", "NRMSE"} & set(rows[0])
+    assert "num_images: 2" in (tmp_path / "table1.md").read_text()
     assert not (tmp_path / "table2.md").exists()
     with pytest.raises(OfhkitError, match="no metric 'ssm'; did you mean 'ssim'"):
         compare([], work_dir=work, out=tmp_path, device="cpu", metrics=["ssm"])

@@ -20,7 +20,7 @@ steps = dict(
     ),
     upsampler=dict(
         type="UpsamplerStep",
-        iterations=90_000,
+        iterations=80_000,
         batch_size=4,  # many small steps suit a short training; on a GPU take 64 and fewer iterations
         optimizer=dict(type="Adam", lr=1e-3),
         discriminator_optimizer=dict(type="Adam", lr=1e-4),

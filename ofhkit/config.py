@@ -18,6 +18,9 @@ from mmengine import Config
 
 from ofhkit import plugins, registry
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import check_arguments
+from ofhkit.schema import check_values
+from ofhkit.settings import SECTIONS
 
 Origins = dict[str, str]
 
@@ -47,6 +50,7 @@ ROLE_OF_KEY = {
     "metrics.*": registry.METRICS,
     "hooks.*": registry.HOOKS,
 }
+_BUILT_TO_BE_CHECKED = (registry.STEPS, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -214,17 +218,33 @@ def _check_option(tree: Mapping, dotted: str) -> None:
 
 
 def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
-    """Check every key, component name and argument name of a resolved configuration.
+    """Check every key, component, argument name, type and simple range of a resolved configuration.
 
     Raises:
-        OfhkitError: names the key, the file that set it, and the nearest valid name.
+        OfhkitError: names the key, the file that set it, and the nearest valid name or what the value must be.
     """
     origins = origins or {}
     for key in tree:
         if key not in TOP_LEVEL:
             where = f" ({origins[key]})" if key in origins else ""
             raise OfhkitError(f"unknown configuration key {key!r}{where}; {did_you_mean(key, TOP_LEVEL)}")
+    for key, settings in SECTIONS.items():
+        if key in tree:
+            _check_section(key, tree[key], settings, origins)
     _check_components(tree, origins, "")
+
+
+def _check_section(key: str, values: Any, settings: type, origins: Mapping[str, str]) -> None:
+    if not isinstance(values, Mapping):
+        raise OfhkitError(f"{key} must be a dict, got {values!r}")
+    for name, value in values.items():
+        label = f"{key}{_set_by(origins, f'{key}.{name}')}"
+        check_arguments(settings, {name: value}, label, partial=True)
+        check_values(settings, {name: value}, label)
+
+
+def _set_by(origins: Mapping[str, str], *keys: str) -> str:
+    return next((f" ({origins[key]})" for key in keys if key in origins), "")
 
 
 def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) -> None:
@@ -237,9 +257,15 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
         if role is not None:
             try:
                 role.check(value)
+                kind = role.get(value["type"])
+                for name, given in value.items():
+                    if name != "type":
+                        label = f"{kind.__name__}{_set_by(origins, f'{dotted}.{name}')}"
+                        check_values(kind, {name: given}, label)
+                if role in _BUILT_TO_BE_CHECKED:
+                    role.build(value)
             except OfhkitError as error:
-                file = next((origins[k] for k in (f"{dotted}.type", dotted) if k in origins), None)
-                raise OfhkitError(f"{dotted}{f' ({file})' if file else ''}: {error}") from None
+                raise OfhkitError(f"{dotted}{_set_by(origins, f'{dotted}.type', dotted)}: {error}") from None
         _check_components(value, origins, dotted + ".")
 
 

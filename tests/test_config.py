@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ofhkit import settings
 from ofhkit.config import complete, from_json, load_config, load_with_origins, parse_option, to_json
 from ofhkit.errors import OfhkitError
 
@@ -86,6 +87,45 @@ def test_every_value_knows_where_it_came_from(write):
 def test_typos_are_answered(write, text, message):
     with pytest.raises(OfhkitError, match=message):
         load_config(write("child.py", text))
+
+
+STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("runtime = dict(seeed=1)", r"runtime \(.*child.py\) takes no argument 'seeed'; did you mean 'seed'"),
+        ("runtime = dict(seed='1')", r"runtime \(.*child.py\): seed must be a whole number, got '1'"),
+        ("runtime = dict(ema='x')", "ema must be a number or None, got 'x'"),
+        ("runtime = dict(channels_last=1)", "channels_last must be True or False, got 1"),
+        ("runtime = dict(optimizer_kernels='fast')", "must be 'auto' or 'fused' or 'foreach', got 'fast'"),
+        ("runtime = dict(trackers=['tensorbord'])", r"trackers must be a list \(each 'tensorboard' or 'wandb'\)"),
+        ("data = dict(num_worker=1)", "did you mean 'num_workers'"),
+        ("data = dict(num_workers=-1)", "num_workers must be 0 or more, got -1"),
+        ("evaluation = dict(batch_size=0)", "batch_size must be 1 or more, got 0"),
+        ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(channels='8'))", r"VDSR \(.*child.py\): channels must"),
+        ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_blocks=True))", "num_blocks must be a whole number"),
+        ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_blocks=0))", "num_blocks must be 1 or more"),
+        ("model = dict(type='FaceHallucinator', inpainter=dict(type='EncoderDecoder', channels=[4, 'a']))", "a list"),
+        ("data = dict(degradation=dict(type='Degradation', occluder=dict(type='RandomRectangle', min_area=99)))",
+         "min_area <= max_area"),
+        (STEP.format("optimizer=dict(type='Adm')"), "unknown optimizer 'Adm'; did you mean"),
+        (STEP.format("optimizer=dict(type='Adam', rl=1)"), "'Adam' takes no argument 'rl'"),
+        (STEP.format("optimizer=dict(type='Adam', lr=-1.0)"), "optimizer 'Adam': Invalid learning rate"),
+        (STEP.format("schedule=dict(type='CosineAnealingLR')"), "did you mean 'CosineAnnealingLR'"),
+        (STEP.format("schedule=dict(type='MultiStepLR', milestone=[1])"), "did you mean 'milestones'"),
+        (STEP.format("batch_size=0"), "batch_size must be 1 or more"),
+        (STEP.format("freeze_norm=2"), "freeze_norm is a share between 0 and 1"),
+    ],
+)  # fmt: skip
+def test_wrong_types_and_ranges_fail_before_any_data_is_read(write, text, message):
+    with pytest.raises(OfhkitError, match=message):
+        load_config(write("child.py", text))
+
+
+def test_the_plain_settings_are_all_known():
+    assert settings.Runtime(**load_config(METHODS[0]).runtime).seed == 0
 
 
 @pytest.mark.parametrize(

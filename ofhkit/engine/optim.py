@@ -81,7 +81,21 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any]) -> torch.optim.Opti
     if not parameters:
         raise OfhkitError("this step has no parameters to train")
     check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
-    return kind(parameters, **arguments)
+    try:
+        return kind(parameters, **arguments)
+    except (ValueError, TypeError) as error:
+        raise OfhkitError(f"optimizer {name!r}: {error}") from None
+
+
+def check_training(optimizers: Sequence[Mapping[str, Any]], schedule: Any, iterations: int) -> None:
+    """Build optimizers and schedule over one number, so that a mistake in them shows before any data is read.
+
+    Raises:
+        OfhkitError: names the optimizer or schedule and its unknown or impossible argument.
+    """
+    for cfg in optimizers:
+        optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], cfg)
+        build_schedulers(scale_schedule(schedule, 1.0, iterations), OptimWrapper(optimizer))
 
 
 def wrap_optimizer(
@@ -114,7 +128,7 @@ def _scale(schedule: Mapping[str, Any], budget: float, iterations: int) -> dict:
             scaled[key] = (
                 [max(1, round(v * budget)) for v in value] if isinstance(value, list) else max(1, round(value * budget))
             )
-    if scaled["type"] == "CosineAnnealingLR":
+    if scaled.get("type") == "CosineAnnealingLR":
         scaled.setdefault("T_max", iterations)
     return scaled
 
@@ -137,5 +151,8 @@ def build_schedulers(schedules: Sequence[Mapping[str, Any]], wrapper: OptimWrapp
         if kind is None:
             raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
         check_arguments(kind, {"optimizer": wrapper, "param_name": "lr", **arguments}, f"schedule {name!r}")
-        built.append(kind(wrapper, **arguments))
+        try:
+            built.append(kind(wrapper, **arguments))
+        except (ValueError, TypeError, AssertionError) as error:
+            raise OfhkitError(f"schedule {name!r}: {error or 'an argument is out of range'}") from None
     return built

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from ofhkit.engine.checkpoint import load_strictly, load_weights
-from ofhkit.engine.optim import build_optimizer, scale_schedule, wrap_optimizer
+from ofhkit.engine.optim import build_optimizer, check_training, scale_schedule, wrap_optimizer
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import (
     DEGRADATIONS,
@@ -86,7 +86,7 @@ class OptimiseStep(Step):
         iterations: int,
         batch_size: int = 16,
         optimizer: Mapping[str, Any] | None = None,
-        schedule: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         clip_grad: Mapping[str, Any] | None = None,
         freeze_norm: float = 0.0,
     ):
@@ -98,6 +98,7 @@ class OptimiseStep(Step):
         self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
         self.freeze_norm = freeze_norm
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
+        check_training([self.optimizer], schedule, iterations)
 
     def build(self, context: Context) -> nn.Module:
         """Return the model whose ``train_step`` the runner calls, with what was delivered before loaded."""
@@ -236,6 +237,7 @@ class UpsamplerStep(OptimiseStep):
     def __init__(self, iterations: int, discriminator_optimizer: Mapping | None = None, **training: Any):
         super().__init__(iterations, **training)
         self.discriminator_optimizer = discriminator_optimizer or self.optimizer
+        check_training([self.discriminator_optimizer], None, iterations)
 
     def needed(self, model: Mapping[str, Any]) -> bool:
         return has_parameters(UPSAMPLERS.build(model["upsampler"]))

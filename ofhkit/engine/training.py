@@ -20,6 +20,7 @@ from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.progress import Progress as ProgressBar
 from ofhkit.registry import UPSAMPLERS
+from ofhkit.settings import Data, Runtime
 
 
 @dataclass(frozen=True)
@@ -51,29 +52,30 @@ class Job:
 
 def optimise(job: Job) -> nn.Module:
     """Train on the common runner; goes on from the folder's newest checkpoint."""
-    step, device, runtime = job.step, job.device, job.context.config["runtime"]
+    step, device = job.step, job.device
+    runtime, data = Runtime(**job.context.config["runtime"]), Data(**job.context.config["data"])
     assert isinstance(step, OptimiseStep)
     torch.manual_seed(job.context.seed)  # the initial weights
-    layout = torch.channels_last if runtime["channels_last"] else torch.contiguous_format
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
     model = step.build(job.context).to(device, memory_format=layout)
     amp, line = amp_dtype(device) if job.amp else (None, "")
     if line:
         job.say(line)
     optim_wrapper = step.optim_wrapper(model, device, amp)
     iterations = job.recipe["iterations"]
-    interval = max(1, iterations // runtime["validations"])
-    hooks = [StopOnNaN(), Progress(runtime["log_interval"]), SaveCheckpoint(runtime["checkpoint_interval"])]
+    interval = max(1, iterations // runtime.validations)
+    hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
     if step.freeze_norm:
         hooks.append(FreezeNorm(step.trained(model), round(iterations * (1 - step.freeze_norm))))
     if job.val is not None:
-        hooks.append(Validate(first(job.val, runtime["val_images"]), step.metrics(), interval))
+        hooks.append(Validate(first(job.val, runtime.val_images), step.metrics(), interval))
         hooks.append(SampleGrid(job.val, interval))
     loader = training_loader(
         job.train,
         job.context.seed,
         step.batch_size,
         iterations,
-        num_workers=job.context.config["data"]["num_workers"],
+        num_workers=data.num_workers,
         pin_memory=device.type == "cuda",
     )
     runner = Runner(
@@ -87,7 +89,6 @@ def optimise(job: Job) -> nn.Module:
         hooks,
         device,
         seed=job.context.seed,
-        visualizer=runtime.get("visualizer"),
     )
     runner.train()
     return step.trained(model)

@@ -1,0 +1,67 @@
+"""What every role promises, as checks: for the authors of plugins, and for our own sweep over all that is registered.
+
+    from ofhkit.testing import check
+    check("upsampler", EDSR())
+
+A broken promise is a :class:`ContractError` that says which, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.testing.networks import (
+    check_discriminator,
+    check_inpainter,
+    check_landmark_prior,
+    check_parser,
+    check_upsampler,
+)
+from ofhkit.testing.parts import (
+    check_dataset,
+    check_degradation,
+    check_hallucinator,
+    check_hook,
+    check_loss,
+    check_metric,
+    check_occluder,
+    check_report,
+    check_step,
+)
+from ofhkit.testing.samples import ContractError
+
+__all__ = [
+    "ContractError",
+    "check",
+    "check_dataset",
+    "check_degradation",
+    "check_discriminator",
+    "check_hallucinator",
+    "check_hook",
+    "check_inpainter",
+    "check_landmark_prior",
+    "check_loss",
+    "check_metric",
+    "check_occluder",
+    "check_parser",
+    "check_report",
+    "check_step",
+    "check_upsampler",
+]
+
+
+def check(role: str, component: Any, **options: Any) -> None:
+    """Check a component of any role; networks take ``export=False`` where torch.export cannot follow them.
+
+    Raises:
+        ContractError: a promise is broken.
+        OfhkitError: there is no such role.
+    """
+    checks = {name.removeprefix("check_"): f for name, f in globals().items() if name.startswith("check_")}
+    if role not in checks:
+        raise OfhkitError(f"unknown role {role!r}; {did_you_mean(role, checks)}")
+    torch.manual_seed(0)
+    checks[role](component, **options)

@@ -1,0 +1,105 @@
+"""The promises of the roles that are networks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ofhkit.testing.samples import faces, require, same, sample_batch
+
+
+def _check_network(
+    network: nn.Module, inputs: Sequence[Tensor], shape: tuple, *, export: bool, into_input: bool = False
+) -> Tensor:
+    """Shape, finiteness, determinism, independence within the batch, copy, save and load, gradients, export."""
+    name = type(network).__name__
+    network.eval()
+    before = [x.clone() for x in inputs]
+    with torch.no_grad():
+        out = network(*inputs)
+        require(isinstance(out, Tensor), f"{name}: forward returns {type(out).__name__}, expected a tensor")
+        require(out.shape == shape, f"{name}: output is {tuple(out.shape)}, expected {shape}")
+        require(out.isfinite().all(), f"{name}: output holds NaN or infinity")
+        require(all(map(torch.equal, before, inputs)), f"{name}: forward changes its input in place")
+        require(torch.equal(out, network(*inputs)), f"{name}: in eval mode two calls differ")
+        alone = network(*(x[:1] for x in inputs))
+        require(same(alone, out[:1], 1e-3), f"{name}: in eval mode a result depends on the other images in the batch")
+        twin = copy.deepcopy(network)
+        require(torch.equal(out, twin(*inputs)), f"{name}: a deep copy gives another result")
+        state = save({key: value.contiguous() for key, value in network.state_dict().items()})
+        for value in twin.state_dict().values():
+            value += 1
+        twin.load_state_dict(load(state))
+        require(torch.equal(out, twin(*inputs)), f"{name}: what is saved and loaded gives another result")
+    if export:
+        exported = torch.export.export(network, tuple(inputs)).module()
+        require(same(exported(*inputs), out, 1e-4), f"{name}: the exported graph gives another result")
+    _check_gradients(twin, [x.clone().requires_grad_() for x in inputs[:1]] + list(inputs[1:]), into_input)
+    return out
+
+
+def _check_gradients(network: nn.Module, inputs: list[Tensor], into_input: bool) -> None:
+    name = type(network).__name__
+    trained = {key: p for key, p in network.named_parameters() if p.requires_grad}
+    if not trained and not into_input:
+        return
+    with torch.no_grad():
+        for parameter in trained.values():  # a layer that starts at zero lets nothing through
+            parameter += 0.01 * torch.randn_like(parameter)
+    out = network.train()(*inputs)
+    (out * torch.linspace(0.5, 1.5, out.numel()).view_as(out)).sum().backward()
+    for key, parameter in trained.items():
+        require(parameter.grad is not None, f"{name}: the parameter {key} gets no gradient")
+        require(parameter.grad.isfinite().all(), f"{name}: the gradient of {key} holds NaN or infinity")
+    require(not trained or any(p.grad.any() for p in trained.values()), f"{name}: every gradient is zero")
+    if into_input:
+        grad = inputs[0].grad
+        require(grad is not None and grad.any() and grad.isfinite().all(), f"{name}: no gradient reaches its input")
+
+
+def check_inpainter(network: nn.Module, export: bool = True) -> None:
+    """(lr, mask) -> (N, 3, 16, 16) in [0, 1].
+
+    >>> from ofhkit.registry import INPAINTERS
+    >>> check_inpainter(INPAINTERS.build(dict(type='Telea')), export=False)
+    """
+    batch = sample_batch()
+    out = _check_network(network, (batch["lr"], batch["mask"]), tuple(batch["lr"].shape), export=export)
+    low, high = out.min().item(), out.max().item()
+    require(low >= -1e-5 and high <= 1 + 1e-5, f"{type(network).__name__}: output in [{low}, {high}], not in [0, 1]")
+
+
+def check_upsampler(network: nn.Module, export: bool = True) -> None:
+    """(lr) -> (N, 3, scale*16, scale*16), with ``scale``; one that is fitted (``partial_fit``) is fitted here."""
+    name, lr = type(network).__name__, sample_batch()["lr_gt"]
+    scale = getattr(network, "scale", None)
+    require(isinstance(scale, int), f"{name}: the attribute `scale` is {scale!r}, expected a whole number")
+    if hasattr(network, "partial_fit"):
+        hr = faces(6, 16 * scale)["hr"].float() / 255
+        network.partial_fit(nn.functional.avg_pool2d(hr, scale), hr)
+        network.finalise()
+    _check_network(network, (lr,), (len(lr), 3, 16 * scale, 16 * scale), export=export)
+
+
+def check_discriminator(network: nn.Module, export: bool = True) -> None:
+    """(hr) -> logits (N, 1), with a gradient into the face."""
+    hr = sample_batch()["hr"]
+    _check_network(network, (hr,), (len(hr), 1), export=export, into_input=True)
+
+
+def check_landmark_prior(network: nn.Module, export: bool = True) -> None:
+    """(hr) -> (N, 68, 2) in pixels of the face, with a gradient into the face."""
+    hr = sample_batch()["hr"]
+    _check_network(network, (hr,), (len(hr), 68, 2), export=export, into_input=True)
+
+
+def check_parser(network: nn.Module, export: bool = True) -> None:
+    """(hr) -> logits (N, classes, 128, 128), with a gradient into the face."""
+    hr = sample_batch()["hr"]
+    classes = network.eval()(hr[:1]).shape[1]
+    require(classes > 1, f"{type(network).__name__}: {classes} class is no parsing")
+    _check_network(network, (hr,), (len(hr), classes, 128, 128), export=export, into_input=True)

@@ -1,0 +1,164 @@
+"""The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, steps, reports."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from ofhkit.errors import did_you_mean
+from ofhkit.registry import DEGRADATIONS
+from ofhkit.testing.samples import KEYS, faces, require, same, sample_batch
+
+
+class _Prior(nn.Module):
+    def forward(self, hr: Tensor) -> Tensor:
+        return hr.mean((1, 2))[:, :68, None] * torch.tensor([60.0, 70.0])
+
+
+def check_loss(term: Any) -> None:
+    """Keywords are batch keys; an unweighted finite scalar with a gradient. A balance rule never stops both players."""
+    name = type(term).__name__
+    if not isinstance(term, nn.Module):
+        both = [term(torch.tensor(a), torch.tensor(b)) for a in (0.0, 0.5, 2.0) for b in (0.0, 0.5, 2.0)]
+        require(all(len(pair) == 2 and any(pair) for pair in both), f"{name}: a pair of losses stops both players")
+        return
+    batch: dict[str, Any] = {**sample_batch(), "landmark_prior": _Prior()}
+    needs = list(inspect.signature(term.forward).parameters)
+    for key in needs:
+        require(key in KEYS, f"{name}: forward takes {key!r}, which is no batch key; {did_you_mean(key, KEYS)}")
+    made = ("sr", "lr_filled", "fake_logits", "real_logits", "predicted_landmarks", "parsing_logits")
+    given = {key: batch[key].clone().requires_grad_() if key in made else batch[key] for key in needs}
+    value = term(**given)
+    require(value.shape == () and value.isfinite(), f"{name}: returns {value}, expected a finite scalar")
+    value.backward()
+    require(any(given[k].grad is not None and given[k].grad.any() for k in needs if k in made), f"{name}: no gradient")
+    require(isinstance(getattr(term, "weight", None), float), f"{name}: the attribute `weight` is not a float")
+    term.weight = 2 * term.weight + 1
+    require(same(term(**given), value, 1e-6), f"{name}: forward multiplies by `weight`; that is the caller's part")
+
+
+def check_occluder(occluder: Callable) -> None:
+    """(keys, seed, size) -> masks (N, 1, size, size) of 0 and 1, each a function of its key and the seed alone."""
+    name, keys = type(occluder).__name__, torch.arange(32)
+    masks = occluder(keys, 3, 16)
+    require(masks.shape == (32, 1, 16, 16), f"{name}: masks are {tuple(masks.shape)}, expected (32, 1, 16, 16)")
+    require(masks.is_floating_point() and ((masks == 0) | (masks == 1)).all(), f"{name}: a mask is a float, 0 or 1")
+    require(masks.any() and not masks.all(), f"{name}: everything is occluded, or nothing is")
+    require(torch.equal(masks, occluder(keys, 3, 16)), f"{name}: the same keys and seed give other masks")
+    require(torch.equal(masks[5:7], occluder(keys[5:7], 3, 16)), f"{name}: a mask depends on the other keys")
+
+
+def check_degradation(degradation: nn.Module) -> None:
+    """uint8 faces -> ``hr, lr_gt, mask, lr`` in [0, 1], the same each time."""
+    name = type(degradation).__name__
+    for training in (False, True):
+        batch, again = (degradation(copy.deepcopy(faces()), training=training) for _ in range(2))
+        for key, side in (("hr", 128), ("lr_gt", 16), ("lr", 16), ("mask", 16)):
+            value = batch[key]
+            require(value.shape[-2:] == (side, side), f"{name}: {key} is {tuple(value.shape)}")
+            require(value.min() >= 0 and value.max() <= 1, f"{name}: {key} is not in [0, 1]")
+            require(torch.equal(value, again[key]), f"{name}: {key} differs between two calls")
+        known = (1 - batch["mask"]).expand_as(batch["lr"]).bool()
+        require(same(batch["lr"][known], batch["lr_gt"][known]), f"{name}: known pixels of lr differ from lr_gt's")
+
+
+def check_dataset(dataset: Any) -> None:
+    """Items with ``hr`` (3, 128, 128) uint8 and ``index``, batches that equal them, ``metainfo``, picklable."""
+    name = type(dataset).__name__
+    require(len(dataset) > 0, f"{name}: is empty")
+    for key in ("name", "data_hash"):
+        require(isinstance(dataset.metainfo.get(key), str), f"{name}: metainfo has no text {key!r}")
+    chosen = range(min(2, len(dataset)))
+    items = [dataset[i] for i in chosen]
+    hr = torch.as_tensor(items[0]["hr"])
+    require(hr.dtype == torch.uint8 and hr.shape == (3, 128, 128), f"{name}: hr is {hr.dtype} {tuple(hr.shape)}")
+    together = dataset.__getitems__(list(chosen)) if hasattr(dataset, "__getitems__") else None
+    for i, other in ((0, dataset[0]), (0, pickle.loads(pickle.dumps(dataset))[0])):
+        for key, value in items[i].items():
+            require(_equal(value, other[key]), f"{name}: {key} differs between two readings (or after pickling)")
+    if isinstance(together, dict):
+        for key in items[0]:
+            require(all(_equal(items[i][key], together[key][i]) for i in chosen), f"{name}: __getitems__: other {key}")
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+
+
+def check_metric(metric: Any) -> None:
+    """Finite numbers by name that do not depend on how the images were batched; every image's own in ``per_image``."""
+    name, batch = type(metric).__name__, sample_batch(4)
+    metric.process(None, [batch])
+    whole = metric.evaluate(4)
+    require(whole and all(isinstance(v, float) for v in whole.values()), f"{name}: {whole} are not numbers by name")
+    require(set(metric.per_image) == {0, 1, 2, 3}, f"{name}: per_image has {sorted(metric.per_image)}, expected 0..3")
+    for start in (0, 2):
+        metric.process(None, [{key: value[start : start + 2] for key, value in batch.items()}])
+    halves = metric.evaluate(4)
+    near = all(abs(whole[key] - halves[key]) <= 1e-4 * max(1, abs(whole[key])) for key in whole)
+    require(near, f"{name}: {whole} in one batch, {halves} in two")
+
+
+def check_hook(hook: Any) -> None:
+    """MMEngine's hook, whose methods take what the runner passes."""
+    name = type(hook).__name__
+    require(isinstance(hook, Hook), f"{name}: is no mmengine.hooks.Hook")
+    for method, base in inspect.getmembers(Hook, inspect.isfunction):
+        expected, found = inspect.signature(base).parameters, inspect.signature(getattr(type(hook), method)).parameters
+        missing = set(expected) - set(found) if not any(p.kind is p.VAR_KEYWORD for p in found.values()) else set()
+        require(not missing, f"{name}.{method} does not take {sorted(missing)}")
+
+
+def check_hallucinator(model: Any, optim_wrapper: Any = None) -> None:
+    """A training step with finite values to log, and test outputs; a pipeline pastes known pixels and stays in [0, 1].
+
+    Args:
+        model: built with or without a data preprocessor.
+        optim_wrapper: for ``train_step``; default: SGD on the upsampler and the discriminator, or on everything.
+    """
+    name = type(model).__name__
+    model.data_preprocessor = DEGRADATIONS.build(dict(type="Degradation"))
+    if optim_wrapper is None:
+        parts = {k: getattr(model, k, None) for k in ("upsampler", "discriminator")}
+        wrappers = {k: _sgd(part) for k, part in parts.items() if part is not None}
+        optim_wrapper = OptimWrapperDict(**wrappers) if wrappers else _sgd(model)
+    log = model.train().train_step(faces(), optim_wrapper)
+    good = all(v.isfinite().all() and not v.requires_grad for v in log.values())
+    require(log and good, f"{name}: train_step returns {log}, expected finite, detached tensors")
+    outputs = model.eval().test_step(faces())[0]
+    require("index" in outputs, f"{name}: test_step does not return the batch's index")
+    if not hasattr(model, "predict"):
+        return
+    lr, mask, sr = outputs["lr"], outputs["mask"], outputs["sr"]
+    known = (mask == 0).expand_as(lr)
+    require(torch.equal(outputs["completed"][known], lr[known]), f"{name}: known pixels do not pass unchanged")
+    side = 16 * model.scale
+    require(sr.shape == (len(lr), 3, side, side) and sr.min() >= 0 and sr.max() <= 1, f"{name}: sr {tuple(sr.shape)}")
+    require(torch.equal(model(lr, mask), sr), f"{name}: forward and test_step differ")
+
+
+def _sgd(module: nn.Module) -> OptimWrapper:
+    return OptimWrapper(torch.optim.SGD([p for p in module.parameters() if p.requires_grad], 1e-3))
+
+
+def check_step(step: Any) -> None:
+    """Says what it trains, whether its result is shared, and whether a pipeline needs it."""
+    name = type(step).__name__
+    require(isinstance(step.component, str) and isinstance(step.shared, bool), f"{name}: component, shared")
+    for method in ("needed", "recipe"):
+        require(callable(getattr(step, method, None)), f"{name}: has no method {method}")
+    json.dumps(vars(step))
+
+
+def check_report(report: Any) -> None:
+    """Can be called."""
+    require(callable(report), f"{report!r} cannot be called")

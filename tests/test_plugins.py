@@ -1,6 +1,7 @@
 """The three doors, and what comes through them broken, twice, misspelt or from another time."""
 
 import os
+import runpy
 import subprocess
 import sys
 import textwrap
@@ -12,8 +13,10 @@ from ofhkit import plugins
 from ofhkit.config import load_config, request_custom_imports
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import ROLES, UPSAMPLERS
+from ofhkit.testing import check
 
 ROOT = Path(__file__).parents[1]
+TEMPLATES = runpy.run_path(str(ROOT / "tools/new_plugin.py"))
 COMPONENT = """
 from ofhkit.registry import {registry}
 @{registry}.register_module()
@@ -200,6 +203,31 @@ def test_a_module_of_the_same_name_is_not_mistaken_for_it(tmp_path):
     plugins.request(["./json.py"])
     with pytest.warns(plugins.PluginWarning, match="another module 'json' is loaded"):
         assert "Mine" not in UPSAMPLERS.names()
+
+
+@pytest.mark.parametrize("role", TEMPLATES["CLASSES"])
+def test_a_generated_plugin_keeps_its_promises(role, tmp_path):
+    for path, text in TEMPLATES["files"]("fresh_one", role).items():
+        (tmp_path / "fresh_one" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fresh_one" / path).write_text(text)
+    plugins.request(["fresh_one"])
+    check(role, ROLES[role].get("FreshOne")())
+    assert '"ofhkit>=0.1,<0.2"' in (tmp_path / "fresh_one/pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a_name", "upsampeler"], "no template for the role 'upsampeler'; did you mean 'upsampler'"),
+        (["A-Name", "loss"], "'A-Name' cannot be a package's name"),
+        (["taken", "loss"], "taken exists"),
+    ],
+)
+def test_wrong_arguments_of_the_generator_are_answered(arguments, message, monkeypatch, tmp_path):
+    (tmp_path / "plugins/taken").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["new_plugin.py", *arguments])
+    with pytest.raises(OfhkitError, match=message):
+        TEMPLATES["main"]()
 
 
 def test_the_tools_take_plugins(tmp_path):

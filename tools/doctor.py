@@ -1,0 +1,30 @@
+"""Look for what commonly goes wrong in an installation, and print the command that mends it.
+
+    python tools/doctor.py [--work-dir DIR]
+
+Exits with 1 if something needs mending. Changes nothing.
+"""
+
+from pathlib import Path
+
+from ofhkit.cli import Parser, run
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs"), metavar="DIR", help="root of all runs")
+    args = parser.parse_args()
+
+    from ofhkit.diagnosis import diagnose
+
+    bad = 0
+    for finding in diagnose(args.work_dir):
+        print(f"{'BAD ' if finding.remedy else 'ok  '} {finding.text}")
+        if finding.remedy:
+            bad += 1
+            print(f"       mend: {finding.remedy}")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    run(main)

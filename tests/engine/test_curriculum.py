@@ -145,7 +145,7 @@ def test_budget_and_seed_are_other_results(trained, faces, configs, tmp_path):
 
 
 def test_a_step_is_not_built_on_nothing(faces, configs, tmp_path):
-    with pytest.raises(OfhkitError, match="'upsampler' builds on 'landmarks', which is not done: add it to --steps"):
+    with pytest.raises(OfhkitError, match="'upsampler' builds on 'inpainter', which is not done: add it to --steps"):
         train(configs / "ofhnet_tiny.py", options(tmp_path, steps=("upsampler",)), faces)
 
 

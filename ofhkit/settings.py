@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from ofhkit.errors import OfhkitError
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Switches of the runner. But for ``seed`` and ``ema`` no result depends on them (beyond the last bits).
+    """Switches of the runner. But for ``seed`` no result depends on them (beyond the last bits).
 
     Attributes:
         seed: of weights, order, flips and holes.
@@ -20,12 +18,7 @@ class Runtime:
         channels_last: memory layout of the networks.
         validations: how often a step is scored on ``val_images`` and draws its sample grid.
         val_images: how many validation faces.
-        ema: decay of a running average of the trained network, which is then what is validated and delivered; or None.
-        compile: compile the sub-networks with ``torch.compile``.
-        tf32: let CUDA multiply float32 in TF32.
-        optimizer_kernels: ``fused`` or ``foreach``; ``auto`` leaves it to torch.
-        prefetch: on CUDA, copy the next batch to the device while this one is computed.
-        trackers: also write scalars to ``tensorboard`` and/or ``wandb``.
+        visualizer: MMEngine's, for example with its TensorBoard backend; None writes scalars to a local file.
     """
 
     seed: int = 0
@@ -34,16 +27,7 @@ class Runtime:
     channels_last: bool = True
     validations: int = 5
     val_images: int = 100
-    ema: float | None = None
-    compile: bool = False
-    tf32: bool = False
-    optimizer_kernels: Literal["auto", "fused", "foreach"] = "auto"
-    prefetch: bool = True
-    trackers: list[Literal["tensorboard", "wandb"]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise OfhkitError(f"runtime.ema is a decay between 0 and 1 such as 0.999, or None; got {self.ema}")
+    visualizer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,13 +37,11 @@ class Data:
     Attributes:
         dataset, degradation: components.
         num_workers: processes that read training faces; 0 reads in the trainer.
-        on_device: keep all training faces on the device (uint8).
     """
 
     dataset: Mapping[str, Any]
     degradation: Mapping[str, Any]
     num_workers: int = 0
-    on_device: bool = False
 
 
 @dataclass(frozen=True)

@@ -97,10 +97,7 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
     [
         ("runtime = dict(seeed=1)", r"runtime \(.*child.py\) takes no argument 'seeed'; did you mean 'seed'"),
         ("runtime = dict(seed='1')", r"runtime \(.*child.py\): seed must be a whole number, got '1'"),
-        ("runtime = dict(ema='x')", "ema must be a number or None, got 'x'"),
         ("runtime = dict(channels_last=1)", "channels_last must be True or False, got 1"),
-        ("runtime = dict(optimizer_kernels='fast')", "must be 'auto' or 'fused' or 'foreach', got 'fast'"),
-        ("runtime = dict(trackers=['tensorbord'])", r"trackers must be a list \(each 'tensorboard' or 'wandb'\)"),
         ("data = dict(num_worker=1)", "did you mean 'num_workers'"),
         ("data = dict(num_workers=-1)", "num_workers must be 0 or more, got -1"),
         ("evaluation = dict(batch_size=0)", "batch_size must be 1 or more, got 0"),

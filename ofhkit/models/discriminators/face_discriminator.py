@@ -30,6 +30,7 @@ class FaceDiscriminator(nn.Module):
         - input: (N, 3, image_size, image_size) RGB in [0, 1]
         - output: (N, 1) logits, positive = real
 
+    >>> import torch
     >>> FaceDiscriminator()(torch.rand(2, 3, 128, 128)).shape
     torch.Size([2, 1])
     """

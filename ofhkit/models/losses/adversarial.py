@@ -16,6 +16,7 @@ from ofhkit.registry import LOSSES
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return -log D(h) and -log(1 - D(h')), each a mean over the batch.
 
+    >>> import torch
     >>> [round(v.item(), 4) for v in discriminator_loss(torch.zeros(2, 1), torch.zeros(2, 1))]
     [0.6931, 0.6931]
     """

@@ -1,0 +1,51 @@
+"""Mixed precision on a CPU, and schedules that scale with the budget."""
+
+import pytest
+import torch
+from torch import nn
+
+from ofhkit.engine.optim import AmpWrapper, amp_dtype, build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
+from ofhkit.errors import OfhkitError
+
+
+def test_mixed_precision_trains_on_a_cpu_and_resumes():
+    torch.manual_seed(0)
+    net = nn.Conv2d(3, 4, 3)
+    optimizer = build_optimizer(net.parameters(), dict(type="Adam", lr=1e-3))
+    wrapper = wrap_optimizer(optimizer, dict(max_norm=1.0), torch.device("cpu"), torch.bfloat16)
+    assert isinstance(wrapper, AmpWrapper)
+    before = net.weight.detach().clone()
+    with wrapper.optim_context(net):
+        out = net(torch.rand(2, 3, 8, 8))
+    assert out.dtype == torch.bfloat16
+    wrapper.update_params(out.float().square().mean())
+    assert (net.weight - before).abs().max().item() == pytest.approx(1e-3, rel=1e-3)  # Adam's first step
+    state = wrapper.state_dict()
+    wrapper.load_state_dict(state)
+    assert wrapper.get_lr() == {"lr": [1e-3]}
+
+
+def test_a_device_says_in_one_line_what_it_does():
+    dtype, line = amp_dtype(torch.device("cpu"))
+    assert line.startswith("AMP: ")
+    assert (dtype is None) == ("float32" in line)
+
+
+def test_schedules_follow_the_budget():
+    net = nn.Linear(2, 2)
+    wrapper = wrap_optimizer(torch.optim.SGD(net.parameters(), 1.0), None, torch.device("cpu"), None)
+    (step,) = scale_schedule(dict(type="MultiStepLR", milestones=[100, 200], gamma=0.1), budget=0.02, iterations=6)
+    (scheduler,) = build_schedulers([step], wrapper)
+    rates = []
+    for _ in range(5):
+        wrapper.update_params(net(torch.ones(1, 2)).sum())
+        scheduler.step()
+        rates.append(round(wrapper.get_lr()["lr"][0], 4))
+    assert rates == [1.0, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_wrong_names_are_answered():
+    with pytest.raises(OfhkitError, match="did you mean 'RMSprop'"):
+        build_optimizer(nn.Linear(1, 1).parameters(), dict(type="RMSprp"))
+    with pytest.raises(OfhkitError, match="no parameters to train"):
+        build_optimizer([], dict(type="Adam"))

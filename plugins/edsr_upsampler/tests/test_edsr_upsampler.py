@@ -57,5 +57,5 @@ def test_it_trains_is_tested_and_tabulated(tmp_path):
     train(CONFIG, Options(work_dir=tmp_path / "work", device="cpu"), cfg_options=TINY)
     compare([CONFIG], work_dir=tmp_path / "work", out=tmp_path / "out", device="cpu")
     methods = [row["method"] for row in json.loads((tmp_path / "out/results.json").read_text())["rows"]]
-    assert methods == ["IN+bicubic", "IN+EDSR"]
+    assert methods[-2:] == ["IN+bicubic", "IN+EDSR"]
     assert "IN+EDSR" in (tmp_path / "out/table1.md").read_text()

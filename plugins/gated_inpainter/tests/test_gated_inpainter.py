@@ -43,5 +43,5 @@ def test_it_trains_is_tested_and_tabulated(tmp_path):
     train(CONFIG, Options(work_dir=tmp_path / "work", device="cpu"), cfg_options=TINY)
     compare([CONFIG], work_dir=tmp_path / "work", out=tmp_path / "out", device="cpu")
     methods = [row["method"] for row in json.loads((tmp_path / "out/results.json").read_text())["rows"]]
-    assert methods == ["IN+bicubic", "Gated+FSRCNN"]
+    assert methods[-2:] == ["IN+bicubic", "Gated+FSRCNN"]
     assert "Gated+FSRCNN" in (tmp_path / "out/table1.md").read_text()

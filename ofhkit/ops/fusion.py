@@ -36,7 +36,7 @@ def fuse(
         model: a network with a method ``fused()``, or any module that contains such networks.
         probe: the arguments of ``model.forward`` for the verification; random low-resolution faces with a hole by
             default, as its parameters are named ``lr`` and ``mask``.
-        precision: ``'float32'`` (exact up to rounding) or ``'bfloat16'`` (about two grey levels of 255).
+        precision: ``'float32'`` (exact up to rounding) or ``'bfloat16'`` (rounded; not exact).
         micro_batch: how many images go through a network at a time; ``'auto'`` measures it once, at the first large
             batch on a CPU, so that activations stay in the cache.
 

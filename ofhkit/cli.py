@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
         namespace, rest = super().parse_known_args(args, namespace)
         plugins.request(reference for text in namespace.plugins for reference in text.split(","))
+        del namespace.plugins  # what is left is the tool's own
         return namespace, rest
 
     def error(self, message: str) -> NoReturn:

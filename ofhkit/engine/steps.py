@@ -79,6 +79,7 @@ class OptimiseStep(Step):
         schedule: an MMEngine parameter scheduler (or a list), counted in iterations at budget 1; or None.
         clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_``, or None.
         freeze_norm: share of the iterations, the last ones, in which BatchNorm uses its running statistics.
+        average: decay of the moving average of the weights, which is then what is validated and delivered; 0: none.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class OptimiseStep(Step):
         schedule: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         clip_grad: Mapping[str, Any] | None = None,
         freeze_norm: float = 0.0,
+        average: float = 0.0,
     ):
         for name, value in (("iterations", iterations), ("batch_size", batch_size)):
             if not isinstance(value, int) or value < 1:
@@ -96,7 +98,9 @@ class OptimiseStep(Step):
         if not 0 <= freeze_norm <= 1:
             raise OfhkitError(f"step {type(self).__name__}: freeze_norm is a share between 0 and 1, got {freeze_norm}")
         self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
-        self.freeze_norm = freeze_norm
+        if not 0 <= average < 1:
+            raise OfhkitError(f"step {type(self).__name__}: average is a decay from 0 to below 1, got {average}")
+        self.freeze_norm, self.average = freeze_norm, average
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
         check_training([self.optimizer], schedule, iterations)
 
@@ -118,6 +122,7 @@ class OptimiseStep(Step):
             "schedule": scale_schedule(self.schedule, context.budget, iterations),
             "clip_grad": self.clip_grad,
             "freeze_norm": self.freeze_norm,
+            "average": self.average,
             "degradation": context.config["data"]["degradation"],
         }
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ofhkit.engine.checkpoint import list_checkpoints
 from ofhkit.engine.draws import fetch, first, training_loader
-from ofhkit.engine.hooks import FreezeNorm, Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.engine.hooks import AverageWeights, FreezeNorm, Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
 from ofhkit.engine.optim import amp_dtype, build_schedulers
 from ofhkit.engine.runner import Runner
 from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
@@ -67,9 +67,12 @@ def optimise(job: Job) -> nn.Module:
     hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
     if step.freeze_norm:
         hooks.append(FreezeNorm(step.trained(model), round(iterations * (1 - step.freeze_norm))))
+    average = AverageWeights(step.trained(model), step.average) if step.average else None
+    if average is not None:
+        hooks.append(average)
     if job.val is not None:
-        hooks.append(Validate(first(job.val, runtime.val_images), step.metrics(), interval))
-        hooks.append(SampleGrid(job.val, interval))
+        hooks.append(Validate(first(job.val, runtime.val_images), step.metrics(), interval, average=average))
+        hooks.append(SampleGrid(job.val, interval, average=average))
     loader = training_loader(
         job.train,
         job.context.seed,

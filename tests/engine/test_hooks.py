@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from ofhkit.engine.draws import training_loader
-from ofhkit.engine.hooks import FreezeNorm, Progress, SaveCheckpoint, StopOnNaN
+from ofhkit.engine.hooks import AverageWeights, FreezeNorm, Progress, SaveCheckpoint, StopOnNaN
 from ofhkit.engine.runner import Runner, pick_device
 from ofhkit.errors import OfhkitError
 
@@ -109,3 +109,57 @@ def test_devices_that_are_not_there(name, message):
     with pytest.raises(OfhkitError, match=message):
         pick_device(name)
     assert pick_device("cpu") == torch.device("cpu")
+
+
+class Record(FreezeNorm):
+    """Keeps the weights after every iteration."""
+
+    def __init__(self, network):
+        self.network, self.kept = network, []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        pass
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.kept.append(self.network.state_dict()["0.weight"].numpy().copy())
+
+
+def test_the_average_is_what_is_delivered(tmp_path):
+    model = Model()
+    first, record = model.net[0].weight.detach().numpy().copy(), Record(model.net)
+    run(tmp_path, record, AverageWeights(model.net, 0.9), model=model)
+    expected = first
+    for t, weights in enumerate(record.kept):
+        keep = min(0.9, (1 + t) / (10 + t))
+        expected = keep * expected + (1 - keep) * weights
+    assert abs(model.net[0].weight.detach().numpy() - expected).max() < 1e-6
+    assert abs(record.kept[-1] - expected).max() > 1e-4
+
+
+def test_the_average_is_swapped_in_and_out():
+    net = nn.Linear(2, 1)
+    hook = AverageWeights(net, 0.9)
+    own = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+    with hook.swapped_in():
+        assert torch.equal(net.weight, own)
+    assert torch.equal(net.weight, own + 1)
+
+
+def test_an_interrupted_average_goes_on(tmp_path):
+    def averaged(folder, *hooks):
+        torch.manual_seed(0)
+        model = Model()
+        return run(folder, AverageWeights(model.net, 0.9), SaveCheckpoint(interval=3), *hooks, model=model)
+
+    class Stop(FreezeNorm):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 5:
+                raise KeyboardInterrupt
+
+    whole = averaged(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        averaged(tmp_path / "b", Stop(nn.Identity(), 0))
+    again = averaged(tmp_path / "b")
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))

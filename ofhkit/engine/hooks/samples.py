@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
 
 from ofhkit.engine.draws import fetch
+from ofhkit.engine.hooks.averaging import AverageWeights
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.registry import HOOKS
 
@@ -20,12 +22,14 @@ class SampleGrid(Hook):
         dataset: where the faces come from, usually the validation split.
         interval: in iterations.
         num_faces: rows.
+        average: whose weights are shown instead of the network's own.
     """
 
     priority = "LOW"
 
-    def __init__(self, dataset: Any, interval: int, num_faces: int = 6):
+    def __init__(self, dataset: Any, interval: int, num_faces: int = 6, average: AverageWeights | None = None):
         self.dataset, self.interval, self.num_faces = dataset, interval, num_faces
+        self.weights = average.swapped_in if average else nullcontext
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         done = batch_idx + 1
@@ -33,7 +37,8 @@ class SampleGrid(Hook):
             return
         data = fetch(self.dataset, range(min(self.num_faces, len(self.dataset))))
         runner.model.eval()
-        batch = runner.model.test_step(data)[0]
+        with self.weights():
+            batch = runner.model.test_step(data)[0]
         runner.model.train()
         columns = [name for name in ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr") if name in batch]
         columns = [c for c in columns if not (c == "lr_gt" and "sr" in batch)]

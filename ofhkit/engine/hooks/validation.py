@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from mmengine.hooks import Hook
 
 from ofhkit.engine.evaluation import evaluate
+from ofhkit.engine.hooks.averaging import AverageWeights
 from ofhkit.registry import HOOKS
 
 
@@ -20,18 +22,28 @@ class Validate(Hook):
         metrics: configurations of role metric.
         interval: in iterations.
         batch_size: of the evaluation.
+        average: whose weights are scored instead of the network's own.
     """
 
     priority = "LOW"
 
-    def __init__(self, dataset: Any, metrics: Sequence[dict], interval: int, batch_size: int = 64):
+    def __init__(
+        self,
+        dataset: Any,
+        metrics: Sequence[dict],
+        interval: int,
+        batch_size: int = 64,
+        average: AverageWeights | None = None,
+    ):
         self.dataset, self.metrics, self.interval, self.batch_size = dataset, metrics, interval, batch_size
+        self.weights = average.swapped_in if average else nullcontext
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         done = batch_idx + 1
         if done % self.interval and done != runner.max_iters:
             return
-        scores = evaluate(runner.model, self.dataset, self.metrics, self.batch_size).means
+        with self.weights():
+            scores = evaluate(runner.model, self.dataset, self.metrics, self.batch_size).means
         runner.model.train()
         shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
         runner.say(f"[{runner.name}] {done:>{len(str(runner.max_iters))}}/{runner.max_iters}  val: {shown}")

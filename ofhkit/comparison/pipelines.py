@@ -115,11 +115,22 @@ def _folders(configs: Sequence[str | Path], work_dir: Path) -> list[Path]:
             raise OfhkitError(f"nothing is trained under {work_dir}; train with python tools/train.py CONFIG")
         return folders
     request_custom_imports(configs)
-    untrained = [c for c in configs if not (work_dir / Path(c).stem / MODEL).is_file()]
+    methods = [c for c in configs if _is_method(c)]
+    if not methods:
+        raise OfhkitError(f"{', '.join(map(str, configs))} describes no method: there is nothing to compare")
+    untrained = [c for c in methods if not (work_dir / Path(c).stem / MODEL).is_file()]
     if untrained:
         commands = "\n".join(f"  python tools/train.py {c} --work-dir {work_dir}" for c in untrained)
         raise OfhkitError(f"not trained under {work_dir}: {', '.join(map(str, untrained))}; train with\n{commands}")
-    return [work_dir / Path(c).stem for c in configs]
+    return [work_dir / Path(c).stem for c in methods]
+
+
+def _is_method(config: str | Path) -> bool:
+    """Whether a configuration describes a pipeline; the parser's, which ``configs/*`` matches too, does not."""
+    is_method = "upsampler" in load_config(config).model
+    if not is_method:
+        say(f"{config} trains no method and has no row")
+    return is_method
 
 
 def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:

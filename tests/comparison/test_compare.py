@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from pipeline_maker import FSRCNN, write_pack, write_pipeline
+from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 from skimage.metrics import peak_signal_noise_ratio
 
 from ofhkit.comparison.compare import compare
@@ -114,14 +114,25 @@ def test_no_training_faces_no_mean_face(tmp_path):
     assert "no row for the mean face" in (tmp_path / "table1.md").read_text()
 
 
-def test_broken_weights_are_not_scored(pack, tmp_path):
+def test_the_parser_has_no_row(pack, tmp_path, capsys):
+    parser, method = ROOT / "configs/parser_synthetic.py", ROOT / "configs/fsrcnn_celeba.py"
+    write_pipeline(tmp_path, "fsrcnn_celeba", "IN+FSRCNN", pack, FSRCNN)
+    rows = compare([parser, method], work_dir=tmp_path, out=tmp_path, device="cpu", quick=True)
+    assert rows[-1]["method"] == "IN+FSRCNN"
+    assert "parser_synthetic.py trains no method and has no row" in capsys.readouterr().err
+    with pytest.raises(OfhkitError, match=r"parser_synthetic.py describes no method"):
+        compare([parser], work_dir=tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_broken_weights_are_not_scored(pack, tmp_path, value):
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     path = write_pipeline(tmp_path, "one", "IN+FSRCNN", pack, FSRCNN)
     with safe_open(path, "pt") as file:
         tensors, header = {k: file.get_tensor(k) for k in file.keys()}, file.metadata()  # noqa: SIM118
-    tensors["upsampler.deconv.bias"] = tensors["upsampler.deconv.bias"] * float("nan")
+    tensors["upsampler.deconv.bias"] = tensors["upsampler.deconv.bias"] + value
     save_file(tensors, path, header)
     with pytest.raises(OfhkitError, match="sr holds NaN or infinity"):
         compare([], work_dir=tmp_path, out=tmp_path / "out", device="cpu", quick=True)

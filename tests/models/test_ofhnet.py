@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ofhkit.ops import fuse
 from ofhkit.registry import DISCRIMINATORS, INPAINTERS, LANDMARK_PRIORS, UPSAMPLERS
 
 
@@ -77,6 +78,17 @@ def test_upsampler_is_the_papers_order_of_layers():
     x = F.relu(F.conv2d(x, net.head1.weight, net.head1.bias, padding=1))
     expected = torch.sigmoid(net.head3(F.relu(net.head2(x))))
     torch.testing.assert_close(net(lr), expected, rtol=0, atol=1e-12)
+
+
+def test_the_image_skip_is_the_bicubic_enlargement():
+    torch.manual_seed(0)
+    net = UPSAMPLERS.build(dict(type="ResidualUpsampler", channels=(4, 4, 4), head_channels=(4, 4), image_skip=True))
+    with torch.no_grad():
+        net.head3.weight.zero_()
+    lr = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(net.eval()(lr), UPSAMPLERS.build(dict(type="Bicubic"))(lr), rtol=0, atol=1e-6)
+    torch.nn.init.normal_(net.head3.weight)
+    torch.testing.assert_close(fuse(net, (lr,))(lr), net(lr), rtol=0, atol=1e-5)
 
 
 def test_discriminator():

@@ -45,9 +45,13 @@ class BaseHallucinator(BaseModel):
         return self.predict(lr, mask)["sr"]
 
     def predict(self, lr: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Return ``completed`` (N, 3, 16, 16) and ``sr`` (N, 3, 128, 128), clamped to [0, 1], float32."""
+        """Return ``completed`` (N, 3, 16, 16) and ``sr`` (N, 3, 128, 128), clamped to [0, 1], float32.
+
+        What is no number stays none: Inf becomes NaN, which every metric refuses, and not white.
+        """
         completed = self.complete(lr, mask)
-        return {"completed": completed, "sr": self.upsampler(completed).float().clamp(0, 1)}
+        sr = self.upsampler(completed).float()
+        return {"completed": completed, "sr": torch.where(sr.isinf(), torch.nan, sr.clamp(0, 1))}
 
     @torch.no_grad()
     def test_step(self, data: dict) -> list[dict[str, Tensor]]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofhkit.functional.resample import upsample_bicubic
 from ofhkit.ops import FusedHead, UpsampleConv2d, UpsampledBatchNorm2d, fold, fold_skip, upsample_nearest
 from ofhkit.registry import UPSAMPLERS
 
@@ -74,6 +75,22 @@ class FusedResidualBlock(nn.Module):
         return self.conv3(self.conv2(self.conv1(x)), skip)
 
 
+def add_enlargement(detail: Tensor, lr: Tensor) -> Tensor:
+    """The bicubic enlargement of ``lr`` plus ``detail``, which (0, 1) is stretched to (-1, 1)."""
+    return 2 * detail - 1 + upsample_bicubic(lr, detail.shape[-1] // lr.shape[-1])
+
+
+class WithEnlargement(nn.Module):
+    """A network that says what the bicubic enlargement of its input misses."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return add_enlargement(self.network(lr), lr)
+
+
 @UPSAMPLERS.register_module()
 class ResidualUpsampler(nn.Module):
     """Hallucinate a face eight times larger.
@@ -81,17 +98,25 @@ class ResidualUpsampler(nn.Module):
     Args:
         channels: width of each block; each doubles the side, so ``scale`` is 2 to their number.
         head_channels: widths of the head's hidden convolutions.
+        image_skip: add the bicubic enlargement of the input, as VDSR does, and let the head say what it misses: twice
+            its sigmoid, less one. Not in the paper; colours need not be learnt, so a short training gets further.
 
     Shape:
         - input: (N, 3, H, W) RGB in [0, 1]
-        - output: (N, 3, scale*H, scale*W) in (0, 1)
+        - output: (N, 3, scale*H, scale*W) in (0, 1); with ``image_skip`` it may leave that range a little
 
     >>> ResidualUpsampler(channels=(8, 8, 8), head_channels=(8, 4))(torch.rand(1, 3, 16, 16)).shape
     torch.Size([1, 3, 128, 128])
     """
 
-    def __init__(self, channels: Sequence[int] = (256, 128, 64), head_channels: Sequence[int] = (64, 32)):
+    def __init__(
+        self,
+        channels: Sequence[int] = (256, 128, 64),
+        head_channels: Sequence[int] = (64, 32),
+        image_skip: bool = False,
+    ):
         super().__init__()
+        self.image_skip = image_skip
         widths = (3, *channels)
         self.scale = 2 ** len(channels)
         self.blocks = nn.Sequential(
@@ -112,12 +137,14 @@ class ResidualUpsampler(nn.Module):
         x = self.blocks(lr)  # (N, 64, 64, 64) for 16x16
         x = F.relu(self.head1(x))  # (N, 64, 128, 128)
         x = F.relu(self.head2(x))
-        return torch.sigmoid(self.head3(x))
+        x = torch.sigmoid(self.head3(x))
+        return add_enlargement(x, lr) if self.image_skip else x
 
     def fused(self) -> nn.Module:
         """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
-        return nn.Sequential(
+        network = nn.Sequential(
             *(block.fused() for block in self.blocks),
             fold(self.head1, activation="relu"),
             FusedHead(fold(self.head2, activation="relu"), fold(self.head3, activation="sigmoid")),
         )
+        return WithEnlargement(network) if self.image_skip else network

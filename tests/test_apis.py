@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -76,7 +77,9 @@ def test_batches_floats_and_single_faces_agree(model):
 @pytest.mark.parametrize(
     ("image", "mask", "message"),
     [
-        (IMAGE[..., 0], None, "must be .16, 16, 3. or .N, 16, 16, 3. RGB, got .16, 16."),
+        (IMAGE[..., 0], None, r"must be .16, 16, 3. or .N, 16, 16, 3., or .* RGB, got .16, 16."),
+        (IMAGE[:15], None, r"got .15, 16, 3."),
+        (np.zeros((16, 16, 4), np.uint8), None, r"got .16, 16, 4."),
         (IMAGE.astype(int), None, "uint8, or float in .0, 1., got int64"),
         (IMAGE.astype(np.float32), None, "must lie in .0, 1."),
         (np.full((16, 16, 3), np.nan), None, "hold no NaN"),
@@ -86,6 +89,47 @@ def test_batches_floats_and_single_faces_agree(model):
 def test_other_arrays_are_refused_with_what_was_expected(model, image, mask, message):
     with pytest.raises(OfhkitError, match=message):
         ofhkit.hallucinate(model, image, mask)
+
+
+def test_channels_may_come_first(model):
+    batch = rng.random((2, 16, 16, 3)).astype(np.float32)
+    last = ofhkit.hallucinate(model, batch, MASK[None].repeat(2, 0))
+    first = ofhkit.hallucinate(model, batch.transpose(0, 3, 1, 2), MASK[None].repeat(2, 0))
+    assert first.sr.shape == (2, 3, 128, 128)
+    assert (first.sr.transpose(0, 2, 3, 1) == last.sr).all()
+    assert (first.completed.transpose(0, 2, 3, 1) == last.completed).all()
+    assert ofhkit.hallucinate(model, IMAGE.transpose(2, 0, 1), MASK).sr.shape == (3, 128, 128)
+
+
+def test_the_size_of_the_batches_changes_nothing(model):
+    batch = rng.integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+    whole, parts = (ofhkit.hallucinate(model, batch, batch_size=n) for n in (64, 3))
+    assert np.abs(whole.sr.astype(int) - parts.sr).max() <= 1
+    assert ofhkit.hallucinate(model, batch[:0]).sr.shape == (0, 128, 128, 3)
+    with pytest.raises(OfhkitError, match="batch_size must be a positive"):
+        ofhkit.hallucinate(model, batch, batch_size=0)
+
+
+def test_a_result_says_what_was_invented_and_how_well_it_agrees(model):
+    result = ofhkit.hallucinate(model, IMAGE, MASK, spread=True)
+    assert result.invented.shape == (128, 128)
+    assert result.invented.sum() == 64 * MASK.sum()
+    assert result.invented[32:72, 40:96].all()
+    assert result.spread.shape == (128, 128)
+    assert result.spread.max() > 0
+    assert np.isfinite(result.consistency)
+    assert result.consistency.shape == ()
+    hidden = ofhkit.hallucinate(model, np.stack([IMAGE, IMAGE]), np.stack([MASK, np.ones_like(MASK)]))
+    assert np.isfinite(hidden.consistency).tolist() == [True, False]
+    assert hidden.spread is None
+
+
+def test_threads_share_a_model(model):
+    batch = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    alone = [ofhkit.hallucinate(model, face, MASK).sr for face in batch]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda face: ofhkit.hallucinate(model, face, MASK).sr, batch))
+    assert all((a == b).all() for a, b in zip(alone, together))
 
 
 def test_a_component_is_not_a_pipeline(tmp_path):

@@ -8,17 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ofhkit.config import from_json, load_config, request_custom_imports
 from ofhkit.datasets.celeba import find_or_prepare
-from ofhkit.engine.checkpoint import load_strictly, load_weights
 from ofhkit.engine.curriculum import MODEL
-from ofhkit.engine.runner import pick_device
 from ofhkit.errors import OfhkitError
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.progress import say
-from ofhkit.registry import HALLUCINATORS
+from ofhkit.zoo import load_model
 
 __all__ = ["Pipeline", "check_comparable", "find_pipelines", "load_model", "named_apart", "resolve_data"]
 
@@ -58,28 +54,6 @@ def resolve_data(config: Any, data_root: str | Path | None) -> None:
         dataset["root"] = str(data_root)
     if "root" in dataset:
         dataset["root"] = str(find_or_prepare(dataset["root"], say=say))
-
-
-def load_model(file: str | Path, device: str | torch.device = "auto") -> BaseHallucinator:
-    """Load a pipeline from the ``model.safetensors`` that training wrote; no configuration is needed.
-
-    Args:
-        file: safetensors with ofhkit's header.
-        device: auto, cpu, cuda or mps.
-
-    Returns:
-        The pipeline in eval mode, with ``info`` (method, components, data, budget, seed).
-
-    Raises:
-        OfhkitError: no such file, not one of ours, or weights that do not fit.
-    """
-    tensors, header = load_weights(file)
-    if "model" not in header:
-        raise OfhkitError(f"{file} holds one component ({header.get('component')}), not a pipeline; name a {MODEL}")
-    model = HALLUCINATORS.build(header["model"])
-    load_strictly(model, tensors, str(file))
-    model.info = header
-    return model.to(pick_device(device) if isinstance(device, str) else device).eval()
 
 
 def find_pipelines(

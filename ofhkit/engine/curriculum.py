@@ -108,7 +108,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         )
     path = Path(options.work_dir) / name / MODEL
     if not left_out and all(part in config.model for part in _COMPONENTS):
-        _write_pipeline(path, config, context, say)
+        _write_pipeline(path, config, context, train.metainfo.get("template"), say)
     return path
 
 
@@ -186,7 +186,7 @@ def _train(job: Job, mark: str) -> None:
     job.say(f"[{job.name}] done in {clock(seconds)}: {job.folder / WEIGHTS}")
 
 
-def _write_pipeline(path: Path, config: Any, context: Context, say: Callable[[str], None]) -> None:
+def _write_pipeline(path: Path, config: Any, context: Context, template: Any, say: Callable[[str], None]) -> None:
     """Write inpainter and upsampler as one file that needs no configuration to be loaded."""
     tensors: dict[str, torch.Tensor] = {}
     for component in _COMPONENTS:
@@ -202,6 +202,7 @@ def _write_pipeline(path: Path, config: Any, context: Context, say: Callable[[st
         "data": dict(context.data),
         "budget": context.budget,
         "seed": context.seed,
+        "template": template,
     }
     built = HALLUCINATORS.build(header["model"])
     for name, tensor in built.state_dict().items():

@@ -1,0 +1,153 @@
+"""Pipelines by name: the weights that ship with the package, any file of ours, and how a release file is made.
+
+A release is one safetensors file under ``ofhkit/assets/zoo``. Its header holds all that using it needs: the components'
+configurations, scale, the template that faces are aligned to, what it was trained on, its scores and its licence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofhkit import __version__
+from ofhkit.engine.checkpoint import load_strictly, load_weights, save_weights
+from ofhkit.engine.curriculum import MODEL
+from ofhkit.engine.runner import pick_device
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.files import ASSETS
+from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.progress import say
+from ofhkit.registry import HALLUCINATORS
+
+__all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
+
+FOLDER = ASSETS / "zoo"
+DEFAULT_MODEL = "ofhnet"
+SUFFIX = ".safetensors"
+
+
+def zoo() -> dict[str, Path]:
+    """Weights that ship with the package: name -> file, in alphabetical order.
+
+    >>> all(path.suffix == '.safetensors' for path in zoo().values())
+    True
+    """
+    return {path.stem: path for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
+
+
+def find_weights(name: str | Path) -> Path:
+    """Return the file of a model in the zoo, or of the path given.
+
+    Raises:
+        OfhkitError: neither a file nor a name; says the nearest name.
+    """
+    path, shipped = Path(name), zoo()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    if path.is_dir():
+        path = path / MODEL
+    if path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1:
+        return path
+    remedy = did_you_mean(str(name), shipped) if shipped else f"name the {MODEL} that tools/train.py wrote"
+    raise OfhkitError(f"no model {str(name)!r} ships with ofhkit, and no such file exists; {remedy}")
+
+
+def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "auto") -> BaseHallucinator:
+    """Load a pipeline: one that ships with the package, by name, or the file that training wrote.
+
+    A licence that the file states is printed to standard error, in one line.
+
+    Args:
+        name: of :func:`zoo`, or a safetensors file with ofhkit's header, or a finished run's folder.
+        device: auto, cpu, cuda or mps.
+
+    Returns:
+        The pipeline in eval mode, with ``info`` (method, components, template, data, budget, seed, licence).
+
+    Raises:
+        OfhkitError: no such name or file, not one of ours, or weights that do not fit.
+    """
+    file = find_weights(name)
+    tensors, header = load_weights(file)
+    if "model" not in header:
+        raise OfhkitError(f"{file} holds one component ({header.get('component')}), not a pipeline; name a {MODEL}")
+    model = HALLUCINATORS.build(header["model"])
+    load_strictly(model, tensors, str(file))
+    model.info = {"name": file.stem if file.name != MODEL else file.parent.name, **header}
+    model.info["template"] = header.get("template") or [list(point) for point in DEFAULT_TEMPLATE]
+    if header.get("licence"):
+        say(f"{model.info['name']}: {header['licence']}")
+    return model.to(pick_device(device) if isinstance(device, str) else device).eval()
+
+
+def export_weights(
+    run: Path, out: Path, licence: str, data: str | None = None, results: Path | None = None, half: bool = True
+) -> Path:
+    """Turn a finished run into a release file.
+
+    Args:
+        run: folder of a finished run, or its ``model.safetensors``.
+        out: the file to write; its stem is the model's name.
+        licence: one line, printed whenever the file is loaded.
+        data: what it was trained on, in words.
+        results: ``results.json`` of ``tools/test.py``: the scores of exactly these weights go into the header.
+        half: keep kernels in 16 bits, which halves the file; they are loaded as 32.
+
+    Raises:
+        OfhkitError: no finished run, a licence of several lines, or results of other weights.
+    """
+    file = run / MODEL if run.is_dir() else run
+    tensors, header = load_weights(file)
+    if "model" not in header:
+        raise OfhkitError(f"{file} holds one component, not a pipeline; name the folder of a finished run")
+    if not licence.strip() or "\n" in licence:
+        raise OfhkitError("the licence is one line that says what the weights may be used for")
+    if half:
+        tensors = {k: v.half() if v.ndim > 1 and v.dtype == torch.float32 else v for k, v in tensors.items()}
+    trained_on = {**(header.get("data") or {}), **({"name": data} if data else {})}
+    model = HALLUCINATORS.build(header["model"])
+    release = {
+        **header,
+        "version": __version__,
+        "name": out.stem,
+        "scale": model.scale,
+        "size": 16,
+        "template": header.get("template") or _template(file.with_name("config.json")),
+        "data": trained_on,
+        "licence": licence.strip(),
+        "sha256_of_run": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    if results is not None:
+        release["metrics"] = _scores(results, release["sha256_of_run"])
+    return save_weights(out, tensors, release)
+
+
+def _template(config: Path) -> list[list[float]]:
+    """The template of the pack a run was trained on; the package's own where the pack is gone or made no crops."""
+    try:
+        root = json.loads(config.read_text())["data"]["dataset"]["root"]
+        found = json.loads((Path(root) / "pack.json").read_text())["template"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = []
+    return found or [list(point) for point in DEFAULT_TEMPLATE]
+
+
+def _scores(results: Path, sha256: str) -> dict[str, Any]:
+    """A method's scores and how they were measured."""
+    try:
+        document = json.loads(Path(results).read_text())
+        protocol, rows = document["protocol"], document["rows"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OfhkitError(f"{results} is not a results.json of tools/test.py") from None
+    methods = [m for m, mark in protocol.get("checkpoints", {}).items() if sha256.startswith(mark)]
+    row: Mapping[str, Any] | None = next((r for r in rows if r["method"] in methods), None)
+    if row is None:
+        raise OfhkitError(f"{results} has no scores of these weights; score them first with python tools/test.py")
+    scores = {k: v for k, v in row.items() if isinstance(v, float) and k[0].isupper()}
+    return {**scores, "num_images": protocol["num_images"], "test_data": protocol["data"]}

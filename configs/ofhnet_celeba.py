@@ -13,7 +13,7 @@ method = "OFHNet"
 model = dict(
     type="FaceHallucinator",
     inpainter=dict(type="EncoderDecoder"),
-    upsampler=dict(type="ResidualUpsampler"),
+    upsampler=dict(type="ResidualUpsampler", image_skip=True),  # without: configs/extra/ofhnet_as_printed.py
     discriminator=dict(type="FaceDiscriminator"),
     landmark_prior=dict(type="FanZhou"),
     losses=dict(

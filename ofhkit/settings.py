@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class Runtime:
         log_interval: iterations between two progress lines.
         checkpoint_interval: iterations between two checkpoints; at least one is written every minute.
         channels_last: memory layout of the networks.
+        implementation: of the upsampling operators while training (:func:`ofhkit.ops.upsample_conv2d`); all compute
+            the same function.
         validations: how often a step is scored on ``val_images`` and draws its sample grid.
         val_images: how many validation faces.
         visualizer: MMEngine's, for example with its TensorBoard backend; None writes scalars to a local file.
@@ -25,6 +27,7 @@ class Runtime:
     log_interval: int = 50
     checkpoint_interval: int = 2000
     channels_last: bool = True
+    implementation: Literal["auto", "nine", "phase", "plain", "triton"] = "auto"
     validations: int = 5
     val_images: int = 100
     visualizer: Mapping[str, Any] | None = None

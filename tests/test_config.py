@@ -1,5 +1,6 @@
 """Configuration files: bases, overrides, origins, and answers to typos."""
 
+import typing
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ofhkit import settings
 from ofhkit.config import complete, from_json, load_config, load_with_origins, parse_option, to_json
 from ofhkit.errors import OfhkitError
+from ofhkit.ops import IMPLEMENTATIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 METHODS = sorted(CONFIGS.glob("*_celeba.py"))
@@ -98,6 +100,7 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
         ("runtime = dict(seeed=1)", r"runtime \(.*child.py\) takes no argument 'seeed'; did you mean 'seed'"),
         ("runtime = dict(seed='1')", r"runtime \(.*child.py\): seed must be a whole number, got '1'"),
         ("runtime = dict(channels_last=1)", "channels_last must be True or False, got 1"),
+        ("runtime = dict(implementation='fast')", "implementation must be 'auto' or 'nine' or 'phase' or 'plain'"),
         ("data = dict(num_worker=1)", "did you mean 'num_workers'"),
         ("data = dict(num_workers=-1)", "num_workers must be 0 or more, got -1"),
         ("evaluation = dict(batch_size=0)", "batch_size must be 1 or more, got 0"),
@@ -158,3 +161,7 @@ def test_a_stored_configuration_is_data_not_code(tmp_path):
     (tmp_path / "config.json").write_text("import os")
     with pytest.raises(OfhkitError, match="no readable stored configuration"):
         from_json(tmp_path / "config.json")
+
+
+def test_the_implementations_are_those_of_the_operators():
+    assert typing.get_args(typing.get_type_hints(settings.Runtime)["implementation"]) == IMPLEMENTATIONS

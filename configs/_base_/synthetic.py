@@ -8,6 +8,6 @@ data = dict(
 steps = dict(
     landmarks=dict(iterations=300, batch_size=16),
     inpainter=dict(iterations=1200, batch_size=32),
-    upsampler=dict(iterations=1000, batch_size=8),
+    upsampler=dict(iterations=800, batch_size=8),
 )
 evaluation = dict(after_training=200)

@@ -18,6 +18,7 @@ from ofhkit.engine.optim import amp_dtype, build_schedulers
 from ofhkit.engine.runner import Runner
 from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.ops import set_implementation
 from ofhkit.progress import Progress as ProgressBar
 from ofhkit.registry import UPSAMPLERS
 from ofhkit.settings import Data, Runtime
@@ -57,7 +58,7 @@ def optimise(job: Job) -> nn.Module:
     assert isinstance(step, OptimiseStep)
     torch.manual_seed(job.context.seed)  # the initial weights
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-    model = step.build(job.context).to(device, memory_format=layout)
+    model = set_implementation(step.build(job.context), runtime.implementation).to(device, memory_format=layout)
     amp, line = amp_dtype(device) if job.amp else (None, "")
     if line:
         job.say(line)

@@ -5,6 +5,7 @@ images", arXiv 1811.04645, 2018, Section 3.2 and Figure 3.
 
 Differs from the paper, which leaves these open: 3x3 convolutions throughout, widths 256, 128, 64 (the paper writes C
 and prints no number), a 1x1 projection on the skip where the width changes, and a head of 64, 32, 3 channels. The
+option ``image_skip`` is ours. The
 text's order "nearest x2, BN, ReLU" is kept as a function but not as an order of work: normalisation and ReLU act
 on every pixel alike and commute with nearest x2, so they run on the small map, and the x2 is made by the
 convolution that reads it (:mod:`ofhkit.ops`). Outputs, gradients and running statistics are the same.

@@ -16,41 +16,11 @@ from typing import Any
 
 from mmengine import Config
 
-from ofhkit import plugins, registry
+from ofhkit import plugins
+from ofhkit.checking import OPEN, ROLE_OF_KEY, check
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.registry import check_arguments
-from ofhkit.schema import check_values
-from ofhkit.settings import SECTIONS
 
 Origins = dict[str, str]
-
-TOP_LEVEL = {
-    "method": "the row's name in tables",
-    "model": "the pipeline, part by part",
-    "data": "data set, degradation, limits",
-    "steps": "the curriculum",
-    "evaluation": "metrics and batch size of tools/test.py",
-    "runtime": "seed, intervals, switches of the runner",
-    "custom_imports": "modules to import first (plugins)",
-}
-ROLE_OF_KEY = {
-    "model": registry.HALLUCINATORS,
-    "inpainter": registry.INPAINTERS,
-    "upsampler": registry.UPSAMPLERS,
-    "discriminator": registry.DISCRIMINATORS,
-    "landmark_prior": registry.LANDMARK_PRIORS,
-    "parser": registry.PARSERS,
-    "loss": registry.LOSSES,
-    "losses.*": registry.LOSSES,
-    "balance": registry.LOSSES,
-    "dataset": registry.DATASETS,
-    "degradation": registry.DEGRADATIONS,
-    "occluder": registry.OCCLUDERS,
-    "steps.*": registry.STEPS,
-    "metrics.*": registry.METRICS,
-    "hooks.*": registry.HOOKS,
-}
-_BUILT_TO_BE_CHECKED = (registry.STEPS, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -71,9 +41,7 @@ def load_with_origins(path: str | Path, options: Mapping[str, Any] | None = None
     path = Path(path)
     tree, origins = _read(path, chain=())
     imports = tree.get("custom_imports", [])
-    for key, value in sorted((options or {}).items(), key=lambda item: not item[0].endswith(".type")):
-        _check_option(tree, key)
-        _merge(tree, _nest(key, value), origins, "--cfg-options", "")
+    _apply(tree, options, origins)
     tree = _as_lists(tree)
     if "custom_imports" in tree:
         tree["custom_imports"] = _import_list([*imports, *_import_list(tree["custom_imports"], Path.cwd())], Path.cwd())
@@ -87,6 +55,25 @@ def request_custom_imports(paths: Iterable[str | Path]) -> None:
     for path in map(Path, paths):
         if path.is_file():
             plugins.request(_read(path, ())[0].get("custom_imports", ()), path.parent, f"{path}: custom_imports")
+
+
+def override(config: Config, options: Mapping[str, Any] | None) -> None:
+    """Apply dotted keys to a stored configuration, checked like those of a file.
+
+    Raises:
+        OfhkitError: as :func:`load_config`.
+    """
+    tree = config.to_dict()
+    _apply(tree, options, {})
+    check(tree)
+    for key, value in tree.items():
+        config[key] = value
+
+
+def _apply(tree: dict, options: Mapping[str, Any] | None, origins: Origins) -> None:
+    for key, value in sorted((options or {}).items(), key=lambda item: not item[0].endswith(".type")):
+        _check_option(tree, key)
+        _merge(tree, _nest(key, value), origins, "--cfg-options", "")
 
 
 def _import_list(value: Any, folder: Path) -> list[str]:
@@ -205,81 +192,23 @@ def _merge(tree: dict, new: Mapping, origins: Origins, origin: str | None, prefi
 
 
 def _check_option(tree: Mapping, dotted: str) -> None:
-    """Refuse a dotted key that leads through something that is not there; the last part is checked by `check`."""
+    """Refuse a dotted key that leads through something that is not there; the last part is checked by `check`.
+
+    What a configuration lacks may be added where a component belongs: ``model.discriminator.type``,
+    ``evaluation.metrics.mine.type``.
+    """
     node: Any = tree
     done: list[str] = []
     for part in dotted.split(".")[:-1]:
+        addable = bool(done) and (done[-1] in OPEN or part in ROLE_OF_KEY or part in OPEN)
+        if addable and dotted.endswith(".type") and isinstance(node, Mapping) and part not in node:
+            return
         if not isinstance(node, Mapping) or part not in node:
             where = ".".join(done) or "the configuration"
-            choices = node if isinstance(node, Mapping) else ()
+            choices = [*node, *(ROLE_OF_KEY if done == ["model"] else ())] if isinstance(node, Mapping) else ()
             raise OfhkitError(f"--cfg-options {dotted}: {where} has no key {part!r}; {did_you_mean(part, choices)}")
         node = node[part] if node[part] is not None else {}
         done.append(part)
-
-
-def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
-    """Check every key, component, argument name, type and simple range of a resolved configuration.
-
-    Raises:
-        OfhkitError: names the key, the file that set it, and the nearest valid name or what the value must be.
-    """
-    origins = origins or {}
-    for key in tree:
-        if key not in TOP_LEVEL:
-            where = f" ({origins[key]})" if key in origins else ""
-            raise OfhkitError(f"unknown configuration key {key!r}{where}; {did_you_mean(key, TOP_LEVEL)}")
-    for key, settings in SECTIONS.items():
-        if key in tree:
-            _check_section(key, tree[key], settings, origins)
-    _check_components(tree, origins, "")
-
-
-def _check_section(key: str, values: Any, settings: type, origins: Mapping[str, str]) -> None:
-    if not isinstance(values, Mapping):
-        raise OfhkitError(f"{key} must be a dict, got {values!r}")
-    for name, value in values.items():
-        label = f"{key}{_set_by(origins, f'{key}.{name}')}"
-        check_arguments(settings, {name: value}, label, partial=True)
-        check_values(settings, {name: value}, label)
-
-
-def _set_by(origins: Mapping[str, str], *keys: str) -> str:
-    return next((f" ({origins[key]})" for key in keys if key in origins), "")
-
-
-def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) -> None:
-    for key, value in tree.items():
-        if not isinstance(value, Mapping):
-            continue
-        dotted = f"{prefix}{key}"
-        parent = prefix.rstrip(".").rpartition(".")[2]
-        role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
-        if role is not None:
-            try:
-                role.check(value)
-                kind = role.get(value["type"])
-                for name, given in value.items():
-                    if name != "type":
-                        label = f"{kind.__name__}{_set_by(origins, f'{dotted}.{name}')}"
-                        check_values(kind, {name: given}, label)
-                if role in _BUILT_TO_BE_CHECKED:
-                    role.build(value)
-            except OfhkitError as error:
-                raise OfhkitError(f"{dotted}{_set_by(origins, f'{dotted}.type', dotted)}: {error}") from None
-        _check_components(value, origins, dotted + ".")
-
-
-def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
-    """Write out the default arguments of the component at ``tree`` (found under ``key``) and of all inside it.
-
-    What is stored and fingerprinted says all that a result depends on, whatever later versions default to.
-
-    >>> complete(dict(type='PixelLoss'), 'loss')
-    {'type': 'PixelLoss', 'weight': 1.0}
-    """
-    role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
-    done = {k: complete(v, k, key) if isinstance(v, Mapping) else v for k, v in tree.items()}
-    return done if role is None else role.complete(done)
 
 
 def to_json(config: Mapping) -> str:

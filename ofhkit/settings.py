@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -55,11 +55,13 @@ class Evaluation:
         metrics: name -> metric.
         batch_size: faces at a time.
         after_training: so many test faces are scored when training ends; 0: none.
+        sections: name -> section of your own in ``report.html``, under that name.
     """
 
     metrics: Mapping[str, Any]
     batch_size: int = 64
     after_training: int = 0
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
 
 SECTIONS = {"runtime": Runtime, "data": Data, "evaluation": Evaluation}

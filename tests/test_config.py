@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ofhkit import settings
-from ofhkit.config import complete, from_json, load_config, load_with_origins, parse_option, to_json
+from ofhkit.checking import complete
+from ofhkit.config import from_json, load_config, load_with_origins, parse_option, to_json
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import IMPLEMENTATIONS
 

@@ -10,7 +10,8 @@ import ofhkit
 ROOT = Path(ofhkit.__file__).parent
 FLOORS = {
     "functional": 0, "ops": 0, "registry": 0, "errors": 0, "plugins": 0, "files": 0, "progress": 0, "workers": 0,
-    "models/layers": 1, "models/quantised": 1, "models/fixed_box": 1, "config": 1, "cli": 1, "schema": 1, "settings": 1,
+    "models/layers": 1, "models/quantised": 1, "models/fixed_box": 1, "checking": 1, "config": 1, "cli": 1, "schema": 1,
+    "settings": 1,
     "inspection": 2,
     "models": 2,
     "models/hallucinators": 3, "datasets": 3, "metrics": 3, "engine": 3,

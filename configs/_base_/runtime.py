@@ -12,4 +12,5 @@ evaluation = dict(
     batch_size=64,
     after_training=0,  # so many test faces are scored when training ends; 0: none
     metrics=dict(),  # beside the standard ones of tools/test.py; name=None leaves one out (lpips=None)
+    sections=dict(),  # of your own in report.html
 )

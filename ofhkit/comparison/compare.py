@@ -19,13 +19,14 @@ from ofhkit.comparison.pipelines import Pipeline, check_comparable, find_pipelin
 from ofhkit.comparison.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.comparison.sweep import run_sweep, write_sweep
 from ofhkit.comparison.write_report import write_report
+from ofhkit.config import override
 from ofhkit.engine.draws import first
 from ofhkit.engine.runner import pick_device
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.progress import say
-from ofhkit.registry import DATASETS, DEGRADATIONS
+from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
 from ofhkit.reports.columns import TABLE2, present, with_others
 from ofhkit.reports.tables import write_tables
 
@@ -75,6 +76,8 @@ def compare(
     _override(config, cfg_options)
     resolve_data(config, data_root)
     suite = pick_metrics(config.evaluation.metrics, QUICK if quick else metrics)
+    wanted = {} if quick else config.evaluation.get("sections", {})
+    sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
     dataset = DATASETS.build({**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})})
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
     notes = list(suite.notes)
@@ -102,7 +105,7 @@ def compare(
     if not quick:
         landmarks = draw_landmarks(gallery)
         write_png(out / "landmarks.png", landmarks)
-        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol)
+        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, sections)
     results = {"protocol": protocol, "rows": rows} | ({"sweeps": {s.kind: s.rows for s in swept}} if swept else {})
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
     print(table)
@@ -110,12 +113,12 @@ def compare(
 
 
 def _override(config: Any, cfg_options: Mapping[str, Any] | None) -> None:
-    for key, value in (cfg_options or {}).items():
+    for key in cfg_options or ():
         if key.partition(".")[0] not in ("data", "evaluation"):
             raise OfhkitError(
                 f"--cfg-options {key}: tools/test.py scores what was trained; only data and evaluation change"
             )
-        config.merge_from_dict({key: value})
+    override(config, cfg_options)
 
 
 def per_image_csv(scored: Sequence[Scored]) -> str:

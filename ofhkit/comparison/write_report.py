@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from ofhkit.comparison.sweep import Sweep
 from ofhkit.config import to_json
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid
+from ofhkit.progress import say
 from ofhkit.reports.columns import TABLE2, present, with_others
 from ofhkit.reports.html import html_report
 from ofhkit.reports.plots import line_chart
+from ofhkit.reports.sections import run_section
 
 __all__ = ["environment", "score_by_hole", "write_report"]
 
@@ -36,8 +38,9 @@ def write_report(
     sweeps: Sequence[Sweep],
     landmarks: np.ndarray,
     protocol: dict[str, Any],
+    sections: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the report."""
+    """Write the report; ``sections`` are those of ``evaluation.sections``, built."""
     rows = [s.row for s in scored]
     tables = {"Table 1: image quality and cost": (rows, with_others(rows))}
     if second := present(TABLE2, rows):
@@ -47,9 +50,33 @@ def write_report(
     plots |= {f"Sweep: hole {sweep.kind}": sweep.svg for sweep in sweeps}
     pictures = {"Landmarks: found (red), in the true face (green)": landmarks}
     pictures |= {f"Sweep: hole {sweep.kind}, faces": face_grid(sweep.columns) for sweep in sweeps}
+    for title, own in _run(sections or {}, scored, gallery, protocol).items():
+        if isinstance(own, str):
+            plots[title] = own
+        else:
+            pictures[title] = own
     configs = {s.row["method"]: to_json(s.pipeline.config) for s in scored if s.pipeline.sha256}
     faces = gallery.labels, gallery.columns
     return atomic_write(path, html_report(tables, faces, plots, pictures, protocol, environment(), configs))
+
+
+def _run(
+    sections: Mapping[str, Any], scored: Sequence[Scored], gallery: Gallery, protocol: Mapping[str, Any]
+) -> dict[str, str | np.ndarray]:
+    """Title -> what a section returned; one that breaks is left out with one line, because the scores are dear."""
+    content = {
+        "rows": [dict(s.row) for s in scored],
+        "per_image": {s.row["method"]: s.per_image for s in scored},
+        "faces": gallery.columns,
+        "protocol": dict(protocol),
+    }
+    done = {}
+    for title, section in sections.items():
+        try:
+            done[title] = run_section(section, content)
+        except Exception as error:
+            say(f"section {title!r} of the report is left out: {type(error).__name__}: {error}")
+    return done
 
 
 def score_by_hole(scored: Sequence[Scored]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from ofhkit import __version__
-from ofhkit.config import complete, to_json
+from ofhkit.checking import complete
+from ofhkit.config import to_json
 from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.engine.hooks.progress import clock
 from ofhkit.engine.runner import pick_device
@@ -197,7 +198,7 @@ def _write_pipeline(path: Path, config: Any, context: Context, template: Any, sa
     header = {
         "version": __version__,
         "method": config.method,
-        "model": {"type": model["type"], **{part: model[part] for part in _COMPONENTS}},
+        "model": {key: value for key, value in model.items() if key in _COMPONENTS or _is_plain(value)},
         "fingerprints": context.fingerprints,
         "data": dict(context.data),
         "budget": context.budget,
@@ -211,6 +212,11 @@ def _write_pipeline(path: Path, config: Any, context: Context, template: Any, sa
     atomic_write(path.with_name("config.json"), to_json(config))
     save_weights(path, tensors, header)
     say(f"finished: {path}")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a setting, not a component that only training needs."""
+    return value is not None and not isinstance(value, Mapping)
 
 
 __all__ = ["MODEL", "WEIGHTS", "Options", "check_run", "plan_steps", "run_curriculum"]

@@ -23,6 +23,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.registry import (
     DEGRADATIONS,
     HALLUCINATORS,
+    HOOKS,
     INPAINTERS,
     LANDMARK_PRIORS,
     LOSSES,
@@ -80,6 +81,7 @@ class OptimiseStep(Step):
         clip_grad: arguments of ``torch.nn.utils.clip_grad_norm_``, or None.
         freeze_norm: share of the iterations, the last ones, in which BatchNorm uses its running statistics.
         average: decay of the moving average of the weights, which is then what is validated and delivered; 0: none.
+        hooks: name -> hook of your own, called by the runner; None leaves one of a base configuration out.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class OptimiseStep(Step):
         clip_grad: Mapping[str, Any] | None = None,
         freeze_norm: float = 0.0,
         average: float = 0.0,
+        hooks: Mapping[str, Any] | None = None,
     ):
         for name, value in (("iterations", iterations), ("batch_size", batch_size)):
             if not isinstance(value, int) or value < 1:
@@ -101,6 +104,7 @@ class OptimiseStep(Step):
         if not 0 <= average < 1:
             raise OfhkitError(f"step {type(self).__name__}: average is a decay from 0 to below 1, got {average}")
         self.freeze_norm, self.average = freeze_norm, average
+        self.hooks = {name: hook for name, hook in (hooks or {}).items() if hook is not None}
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
         check_training([self.optimizer], schedule, iterations)
 
@@ -124,6 +128,7 @@ class OptimiseStep(Step):
             "freeze_norm": self.freeze_norm,
             "average": self.average,
             "degradation": context.config["data"]["degradation"],
+            **({"hooks": {k: HOOKS.complete(v) for k, v in self.hooks.items()}} if self.hooks else {}),
         }
 
     def trained(self, model: nn.Module) -> nn.Module:

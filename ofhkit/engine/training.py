@@ -20,7 +20,7 @@ from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import set_implementation
 from ofhkit.progress import Progress as ProgressBar
-from ofhkit.registry import UPSAMPLERS
+from ofhkit.registry import HOOKS, UPSAMPLERS
 from ofhkit.settings import Data, Runtime
 
 
@@ -74,6 +74,7 @@ def optimise(job: Job) -> nn.Module:
     if job.val is not None:
         hooks.append(Validate(first(job.val, runtime.val_images), step.metrics(), interval, average=average))
         hooks.append(SampleGrid(job.val, interval, average=average))
+    hooks += [HOOKS.build(hook) for hook in step.hooks.values()]
     loader = training_loader(
         job.train,
         job.context.seed,

@@ -14,9 +14,10 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
-from ofhkit.errors import did_you_mean
+from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import DEGRADATIONS
-from ofhkit.testing.samples import KEYS, faces, require, same, sample_batch
+from ofhkit.reports.sections import run_section
+from ofhkit.testing.samples import KEYS, ContractError, faces, require, same, sample_batch
 
 
 class _Prior(nn.Module):
@@ -160,5 +161,18 @@ def check_step(step: Any) -> None:
 
 
 def check_report(report: Any) -> None:
-    """Can be called."""
-    require(callable(report), f"{report!r} cannot be called")
+    """A section of report.html: parameters among ``rows, per_image, faces, protocol``; returns text or a picture."""
+    batch = sample_batch()
+    values = {i: {"PSNR": 20.0 + i} for i in range(2)}
+    columns = {"lr": "lr", "completed": "completed", "A": "sr", "B": "sr", "hr": "hr"}
+    content = {
+        "rows": [{"method": name, "PSNR": 20.5, "params": 3} for name in ("A", "B")],
+        "per_image": {"A": values, "B": values},
+        "faces": {title: batch[key] for title, key in columns.items()},
+        "protocol": {"data": "noise", "split": "test", "num_images": 2},
+    }
+    try:
+        result = run_section(report, content)
+    except OfhkitError as error:
+        raise ContractError(str(error)) from None
+    require(len(result) > 0, f"{report!r} returns nothing")

@@ -1,0 +1,129 @@
+"""The components of docs/roles.md, as a stranger's plugin: through every door, in every role, to a report."""
+
+import json
+import re
+import sys
+
+import pytest
+from pipeline_maker import FSRCNN, INPAINTER, ROOT
+from test_plugins import clean, install  # noqa: F401 (a fixture)
+
+from ofhkit import apis, plugins
+from ofhkit.config import load_config
+from ofhkit.errors import OfhkitError
+from ofhkit.registry import ROLES
+from ofhkit.testing import check
+
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/roles.md").read_text(), re.M | re.S)
+NAMES = {
+    "inpainter": "MyInpainter", "upsampler": "MyUpsampler", "discriminator": "MyDiscriminator",
+    "landmark_prior": "MyLandmarks", "parser": "MyParser", "loss": "MyGradientLoss", "occluder": "MyOccluder",
+    "dataset": "MyFaces", "metric": "MyMetric", "hook": "MyHook", "hallucinator": "MyHallucinator",
+    "report": "MySection",
+}  # fmt: skip
+
+
+def write(folder):
+    folder.mkdir(parents=True)
+    (folder / "stranger.py").write_text("\n\n".join(BLOCKS))
+    return folder / "stranger.py"
+
+
+@pytest.mark.parametrize("door", ["installed", "--plugins", "OFHKIT_PLUGINS", "custom_imports"])
+def test_every_role_comes_through_every_door(door, tmp_path, recwarn):
+    file = write(tmp_path / "site")
+    if door == "installed":
+        install(tmp_path / "site", "stranger", "stranger")
+    elif door == "--plugins":
+        plugins.request([str(file)])
+    elif door == "OFHKIT_PLUGINS":
+        plugins._loader.environment[plugins.VARIABLE] = str(tmp_path / "site")
+    else:
+        (tmp_path / "config.py").write_text("custom_imports = ['site/stranger.py']")
+        load_config(tmp_path / "config.py")
+    found = {role: ROLES[role].get(name).__module__ for role, name in NAMES.items()}
+    assert set(found.values()) == {"stranger"}
+    assert not plugins.broken()
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_each_keeps_its_promise(role, tmp_path):
+    plugins.request([str(write(tmp_path / "site"))])
+    component = ROLES[role].get(NAMES[role])
+    check(role, component(**(dict(inpainter=INPAINTER, upsampler=FSRCNN) if role == "hallucinator" else {})))
+
+
+CONFIG = """
+_base_ = {base!r}
+custom_imports = ["site/stranger.py"]
+method = "mine"
+model = dict(
+    {model}
+    inpainter=dict(type="MyInpainter"),
+    upsampler=dict(type="MyUpsampler"),
+)
+data = dict(dataset=dict(type="MyFaces"), degradation=dict(occluder=dict(type="MyOccluder")))
+steps = dict(
+    landmarks=dict(iterations=2, batch_size=2),
+    inpainter=dict(iterations=2, batch_size=2),
+    upsampler=dict(iterations=3, batch_size=2, hooks=dict(mine=dict(type="MyHook", every=2))),
+)
+evaluation = dict(
+    metrics=dict(mae=dict(type="MyMetric"), lpips=None, nrmse=None, iou=None),
+    sections=dict(Summary=dict(type="MySection"), Broken=dict(type="MySection", key="none")),
+)
+runtime = dict(validations=1)
+"""
+FULL = """discriminator=dict(type="MyDiscriminator"),
+    landmark_prior=dict(type="MyLandmarks"),
+    losses=dict(gradient=dict(type="MyGradientLoss")),"""
+
+
+def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_path, capsys):
+    write(tmp_path / "site")
+    config, work = tmp_path / "all.py", tmp_path / "work"
+    config.write_text(CONFIG.format(base=str(ROOT / "configs/ofhnet_celeba.py"), model=FULL))
+    file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
+    printed = capsys.readouterr()
+    assert printed.out.count("my hook: iteration") == 2
+    assert json.loads((work / "all/upsampler/step.json").read_text())["recipe"]["hooks"]["mine"]["every"] == 2
+    rows = apis.compare([config], work, out=tmp_path / "out", device="cpu")
+    assert rows[-1]["method"] == "mine"
+    assert 0 < rows[-1]["MAE"] < 1
+    report = (tmp_path / "out/report.html").read_text()
+    assert '"title": "Summary"' in report
+    assert "mine: " in report
+    assert "section 'Broken' of the report is left out: KeyError" in capsys.readouterr().err
+    assert apis.load_model(file, "cpu").scale == 8
+
+
+def test_a_strangers_pipeline_keeps_its_settings(tmp_path):
+    write(tmp_path / "site")
+    config, work = tmp_path / "own.py", tmp_path / "work"
+    model = 'type="MyHallucinator", gain=0.5,'
+    config.write_text(CONFIG.format(base=str(ROOT / "configs/fsrcnn_celeba.py"), model=model))
+    file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
+    model = apis.load_model(file, "cpu")
+    assert (type(model).__name__, model.gain) == ("MyHallucinator", 0.5)
+
+
+def test_a_misspelt_stranger_is_answered(tmp_path):
+    write(tmp_path / "site")
+    (tmp_path / "config.py").write_text(
+        f"_base_ = {str(ROOT / 'configs/fsrcnn_celeba.py')!r}\ncustom_imports = 'site/stranger.py'"
+    )
+    for options, message in (
+        ({"model.upsampler.type": "MyUpsamler"}, "unknown upsampler 'MyUpsamler'; did you mean 'MyUpsampler'"),
+        ({"steps.upsampler.hooks.a.type": "MyHok"}, "unknown hook 'MyHok'; did you mean 'MyHook'"),
+        ({"evaluation.sections.a.type": "MySecton"}, "unknown report 'MySecton'; did you mean 'MySection'"),
+        ({"evaluation.metrics.a.type": "MyMetrik"}, "unknown metric 'MyMetrik'; did you mean 'MyMetric'"),
+        ({"evaluation.metric.a.type": "MyMetric"}, "evaluation has no key 'metric'; did you mean 'metrics'"),
+        ({"steps.upsamplr.iterations": 4}, "steps has no key 'upsamplr'; did you mean 'upsampler'"),
+        (
+            {"model.discriminatr.type": "MyDiscriminator"},
+            "model has no key 'discriminatr'; did you mean 'discriminator'",
+        ),
+    ):
+        with pytest.raises(OfhkitError, match=message):
+            load_config(tmp_path / "config.py", options)
+    assert "stranger" in sys.modules

@@ -1,0 +1,114 @@
+"""Everything registered can be swapped in, from the command line and by a configuration of two lines, and used."""
+
+import inspect
+
+import pytest
+import torch
+from pipeline_maker import FSRCNN, INPAINTER, ROOT, write_pack
+from test_components import CASES, SMALL, arguments
+
+from ofhkit import apis
+from ofhkit.config import load_config
+from ofhkit.registry import LOSSES, ROLES
+from ofhkit.testing.samples import sample_batch
+
+PLACES = {
+    "inpainter": "model.inpainter",
+    "upsampler": "model.upsampler",
+    "discriminator": "model.discriminator",
+    "landmark_prior": "model.landmark_prior",
+    "parser": "model.parser",
+    "occluder": "data.degradation.occluder",
+    "degradation": "data.degradation",
+    "dataset": "data.dataset",
+    "metric": "evaluation.metrics.swapped",
+    "hook": "steps.upsampler.hooks.swapped",
+    "report": "evaluation.sections.swapped",
+    "step": "steps.swapped",
+    "hallucinator": "model",
+}
+LOSS_PLACES = {  # what a loss needs -> where it belongs
+    "lr_filled": "steps.inpainter.loss",
+    "predicted_landmarks": "steps.landmarks.loss",
+    "parsing_logits": "steps.parser.loss",
+}
+OBJECTS = {"network", "dataset"}  # hooks that take these are made by the runner, not by a configuration
+
+
+def place(role: str, name: str) -> str:
+    if role != "loss":
+        return PLACES[role]
+    component = LOSSES.get(name)
+    if not issubclass(component, torch.nn.Module):
+        return "model.balance"
+    needs = inspect.signature(component.forward).parameters
+    return next((where for need, where in LOSS_PLACES.items() if need in needs), "model.losses.swapped")
+
+
+SWAPPED = [(r, n) for r, n in CASES if r != "hook" or not OBJECTS & set(inspect.signature(ROLES[r].get(n)).parameters)]
+
+
+@pytest.mark.parametrize(("role", "name"), SWAPPED, ids=["-".join(case) for case in SWAPPED])
+def test_by_option_and_by_two_lines(role, name, tmp_path):
+    given = {"type": name, **arguments(name, ROLES[role].get(name), str(tmp_path))}
+    key = place(role, name)
+    parser = "parser" in key.split(".")
+    base = ROOT / "configs" / ("parser_synthetic.py" if parser else "fsrcnn_synthetic.py")
+    by_option = load_config(base, {f"{key}.{argument}": value for argument, value in given.items()})
+    first, *parts = key.split(".")
+    lines = repr(given)
+    for part in reversed(parts):
+        lines = f"dict({part}={lines})"
+    (tmp_path / "two_lines.py").write_text(f"_base_ = {str(base)!r}\n{first} = {lines}\n")
+    by_lines = load_config(tmp_path / "two_lines.py")
+    assert by_option.to_dict() == by_lines.to_dict()
+    node = by_lines
+    for part in key.split("."):
+        node = node[part]
+    assert node["type"] == name
+    if role != "dataset":
+        assert isinstance(ROLES[role].build(node), ROLES[role].get(name))
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return write_pack(tmp_path_factory.mktemp("swaps") / "pack")
+
+
+ROLES_OF_A_PIPELINE = ("inpainter", "upsampler", "discriminator", "landmark_prior", "loss")
+LEARNT = [(r, n) for r, n in CASES if r in ROLES_OF_A_PIPELINE and n != "ParsingLoss"]  # which trains the parser only
+
+
+@pytest.mark.parametrize(("role", "name"), LEARNT, ids=["-".join(case) for case in LEARNT])
+def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
+    """The whole pipeline with it: one iteration a step, written to the disk, read from there, exported."""
+    key = place(role, name)
+    tiny = dict(iterations=1, batch_size=2)
+    losses = dict(pixel=dict(type="PixelLoss"), adversarial=dict(type="AdversarialLoss"))
+    losses |= dict(structure=dict(type="SemanticStructureLoss")) if role == "landmark_prior" else {}
+    config = dict(
+        _base_=str(ROOT / "configs/ofhnet_celeba.py"),
+        model=dict(
+            inpainter=INPAINTER,
+            upsampler=FSRCNN,
+            discriminator=dict(type="FaceDiscriminator", **SMALL["FaceDiscriminator"]),
+            losses=dict(_delete_=True, **losses),
+        ),
+        steps=dict(landmarks=tiny, inpainter=tiny, upsampler=tiny),
+        data=dict(dataset=dict(root=str(pack))),
+        runtime=dict(validations=1, val_images=1),
+    )
+    (tmp_path / "tiny.py").write_text("\n".join(f"{k} = {v!r}" for k, v in config.items()))
+    given = {"type": name, **SMALL.get(name, {})}
+    options = {f"{key}.{argument}": value for argument, value in given.items()}
+    file = apis.train(tmp_path / "tiny.py", apis.Options(work_dir=tmp_path, device="cpu"), cfg_options=options)
+    model = apis.load_model(file, "cpu")
+    batch = sample_batch()
+    with torch.no_grad():
+        sr = model(batch["lr"], batch["mask"])
+    assert sr.shape == (2, 3, 128, 128)
+    if role in ("inpainter", "upsampler"):
+        assert type(getattr(model, role)) is ROLES[role].get(name)
+    if name != "Telea":  # calls OpenCV
+        exported = torch.export.export(model, (batch["lr"], batch["mask"])).module()
+        assert torch.allclose(exported(batch["lr"], batch["mask"]), sr, atol=1e-4)

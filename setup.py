@@ -36,5 +36,6 @@ setup(
     ],
     extras_require={
         "test": ["pytest", "pytest-benchmark", "hypothesis", "scikit-image", "ruff"],
+        "export": ["onnx", "onnxscript", "onnxruntime"],
     },
 )

@@ -103,7 +103,7 @@ def phase_kernel(weight: Tensor) -> Tensor:
     """
     out_channels, in_channels, size, _ = weight.shape
     taps = torch.eye(size * size, device=weight.device, dtype=weight.dtype).view(size * size, 1, size, size)
-    windows = F.avg_pool2d(taps.flip(-1, -2), 2, stride=1, padding=1, divisor_override=1)
+    windows = 4 * F.avg_pool2d(taps.flip(-1, -2), 2, stride=1, padding=1)  # ONNX drops a divisor_override
     with torch.autocast(weight.device.type, enabled=False):  # sums of weights are formed at full precision
         kernel = weight.reshape(-1, size * size) @ windows.reshape(size * size, -1)
     return kernel.view(out_channels, in_channels, size + 1, size + 1).transpose(0, 1)

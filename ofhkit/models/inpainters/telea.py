@@ -33,6 +33,8 @@ class Telea(nn.Module):
     torch.Size([2, 3, 16, 16])
     """
 
+    not_exported = "it calls OpenCV, image by image, which no graph can hold"
+
     def __init__(self, radius: float = 3.0):
         super().__init__()
         self.radius = radius

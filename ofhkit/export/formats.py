@@ -1,0 +1,150 @@
+"""Write a traced pipeline as ONNX, torch.export or AOTInductor, and call such a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ofhkit
+from ofhkit.errors import OfhkitError
+from ofhkit.export.graph import Graph
+from ofhkit.export.need import need, need_compiler
+
+Exported = Callable[[Tensor, Tensor], Tensor]
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "aot": ".pt2"}
+NOTICE = "hallucinated: not for identification"
+_OPSET = 18
+_METADATA = "ofhkit.json"
+
+
+def write(graph: Graph, file: str | Path, kind: str, calibration: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+    """Trace ``graph`` with a batch of any size and write it.
+
+    Args:
+        kind: ``'onnx'``, ``'torch'`` or ``'aot'``.
+        calibration: (lr, mask) batches; given, the ONNX file is quantised to 8 bits with the ranges that occur on them.
+
+    Raises:
+        OfhkitError: the suffix is another format's, a package or the compiler is missing, or a component cannot be
+            traced.
+    """
+    file = Path(file)
+    if file.suffix != FORMATS[kind]:
+        raise OfhkitError(f"--out {file.name}: a file of format {kind} ends in {FORMATS[kind]}")
+    if kind == "onnx":
+        need("onnx", "onnxscript")
+    elif kind == "aot":
+        need_compiler()
+    program = trace(graph)
+    if kind == "onnx":
+        _write_onnx(program, file, metadata(graph))
+        if calibration:
+            from ofhkit.export.quantise import quantise
+
+            quantise(file, calibration)
+    elif kind == "torch":
+        torch.export.save(program, file, extra_files={_METADATA: json.dumps(metadata(graph))})
+    else:
+        with _quiet():
+            torch._inductor.aoti_compile_and_package(program, package_path=str(file))
+
+
+def trace(graph: Graph) -> torch.export.ExportedProgram:
+    """Return the graph as a program whose batch is free.
+
+    Raises:
+        OfhkitError: a component does something that torch.export cannot follow.
+    """
+    example = (torch.rand(3, 3, 16, 16), torch.zeros(3, 1, 16, 16))
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(graph, example, dynamic_shapes={"lr": {0: batch}, "mask": {0: batch}})
+    except Exception as error:
+        parts = " + ".join(type(m).__name__ for m in graph.model.children())
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise OfhkitError(
+            f"{parts} cannot be exported: torch.export stops at {reason!r}; write it with torch operators only"
+        ) from error
+
+
+def metadata(graph: Graph) -> dict[str, str]:
+    """What the file says of itself; the values are text, as ONNX wants them."""
+    info = getattr(graph.model, "info", {})
+    known = {key: str(info[key]) for key in ("name", "method", "budget", "seed", "licence") if key in info}
+    shapes = "lr (N,3,16,16) RGB in [0,1], mask (N,1,16,16) 1 = occluded -> sr (N,3,128,128) RGB in [0,1]"
+    return {"ofhkit": ofhkit.__version__, "notice": NOTICE, "shapes": shapes, **known}
+
+
+def _write_onnx(program: torch.export.ExportedProgram, file: Path, notes: dict[str, str]) -> None:
+    import onnx
+
+    with _quiet():
+        made = torch.onnx.export(
+            program, dynamo=True, input_names=["lr", "mask"], output_names=["sr"], opset_version=_OPSET, verbose=False
+        )
+    proto = made.model_proto
+    onnx.helper.set_model_props(proto, notes)
+    onnx.checker.check_model(proto)
+    file.write_bytes(proto.SerializeToString())
+
+
+def load_exported(file: str | Path) -> Exported:
+    """Return ``(lr, mask) -> sr`` on CPU tensors from a file that :func:`write` made.
+
+    Raises:
+        OfhkitError: no such file, not such a file, or the runtime is missing.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise OfhkitError(f"{file} does not exist; write it with python tools/export.py")
+    if file.suffix == ".onnx":
+        return _load_onnx(file)
+    if not zipfile.is_zipfile(file):
+        raise OfhkitError(f"{file} is not an exported pipeline; write one with python tools/export.py")
+    with zipfile.ZipFile(file) as archive:
+        compiled = any("aotinductor" in name for name in archive.namelist())
+    with _quiet():
+        run = torch._inductor.aoti_load_package(str(file)) if compiled else torch.export.load(str(file)).module()
+    return torch.no_grad()(run)
+
+
+def _load_onnx(file: Path) -> Exported:
+    need("onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = {entry.name for entry in session.get_inputs()}  # a mean face looks at neither
+
+    def run(lr: Tensor, mask: Tensor) -> Tensor:
+        given = {"lr": lr.numpy(), "mask": mask.numpy()}
+        return torch.from_numpy(session.run(None, {k: v for k, v in given.items() if k in names})[0])
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the exporters' running commentary to themselves."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

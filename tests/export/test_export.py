@@ -16,7 +16,7 @@ from ofhkit.ops import UpsampleConv2d, fold
 from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
 
 SMALL = {
-    "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4)),
+    "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4), image_skip=True),
     "URDGN": dict(channels=(4, 4, 4, 4)),
     "VDSR": dict(channels=4, num_blocks=3),
     "FSRCNN": dict(channels=4, map_channels=4, num_blocks=1),

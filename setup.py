@@ -36,6 +36,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest", "pytest-benchmark", "hypothesis", "scikit-image", "ruff"],
+        "docs": ["mkdocs-material>=9.5", "mypy"],
         "export": ["onnx", "onnxscript", "onnxruntime"],
     },
 )

@@ -3,11 +3,17 @@
 Importing the package is cheap; torch and mmengine are loaded when something is used.
 """
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 __all__ = ["Result", "__version__", "hallucinate", "load_model"]
 
 
-def __getattr__(name: str):
+if TYPE_CHECKING:
+    from ofhkit.apis import Result, hallucinate, load_model
+
+
+def __getattr__(name: str) -> Any:
     if name in __all__:
         from ofhkit import apis
 

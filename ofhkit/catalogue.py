@@ -29,37 +29,44 @@ class Entry:
     """One component.
 
     Attributes:
-        reference: the paper as the module's docstring names it; where there is none, the component's first line.
+        summary: the first paragraph of the component's docstring.
+        reference: the paper as the module's docstring names it; where there is none, the summary.
+        differs: what the module's docstring says after *Differs from the paper*, its punctuation included.
         size: parameters and multiply-adds of a network with default arguments, or why it has none.
     """
 
     role: str
     name: str
     origin: plugins.Origin
+    summary: str
     reference: str
+    differs: str
     size: str
+
+    @property
+    def file(self) -> str:
+        """The path from the package's folder on."""
+        return _short(self.origin.file) if self.origin.file else ""
 
     def lines(self, width: int = 80) -> str:
         """Text that stays within ``width`` columns."""
-        file = self.origin.file
         where = f"{self.origin.package} {self.origin.version}".strip()
-        if file:
-            where += f", {_short(file)}"
+        if self.file:
+            where += f", {self.file}"
         body = [textwrap.fill(t, width, initial_indent="    ", subsequent_indent="    ")
                 for t in (where, self.size, self.reference) if t]  # fmt: skip
         return "\n".join([f"  {self.name}", *body])
 
 
 def _short(file: Path) -> str:
-    """The path from the package's folder on."""
     root = file.parent
     while (root / "__init__.py").is_file():
         root = root.parent
     return str(file.relative_to(root))
 
 
-def catalogue(role: str | None = None) -> Iterator[Entry]:
-    """List the components of a role, or of all roles; networks are built with their default arguments.
+def catalogue(role: str | None = None, sizes: bool = True) -> Iterator[Entry]:
+    """List the components of a role, or of all roles; for ``sizes`` networks are built with their default arguments.
 
     Raises:
         OfhkitError: there is no such role.
@@ -73,15 +80,28 @@ def catalogue(role: str | None = None) -> Iterator[Entry]:
         if role in (None, name):
             for key in registry.names():
                 component = registry.get(key)
-                yield Entry(name, key, plugins.origin(component), _reference(component), _size(name, component))
+                size = _size(name, component) if sizes else ""
+                texts = _summary(component), _reference(component), _passage(component, "Differs from the paper")
+                yield Entry(name, key, plugins.origin(component), *texts, size)
+
+
+def _summary(component: Any) -> str:
+    return " ".join((inspect.getdoc(component) or "").partition("\n\n")[0].split())
 
 
 def _reference(component: Any) -> str:
+    return _passage(component, "Reference:") or (inspect.getdoc(component) or "").partition("\n")[0]
+
+
+def _passage(component: Any, start: str) -> str:
+    """What the module's docstring says after ``start``: to the end of the paragraph in which a sentence ends."""
     module = inspect.getdoc(sys.modules.get(component.__module__)) or ""
-    _, found, text = module.partition("Reference:")
-    if found:
-        return " ".join(text.partition("\n\n")[0].split())
-    return (inspect.getdoc(component) or "").partition("\n")[0]
+    text = ""
+    for paragraph in module.partition(start)[2].split("\n\n"):
+        text += " " + paragraph
+        if text.rstrip().endswith("."):
+            break
+    return " ".join(text.split())
 
 
 def _size(role: str, component: Any) -> str:
@@ -96,7 +116,7 @@ def _size(role: str, component: Any) -> str:
         return "has arguments without defaults"
     count = sum(p.numel() for p in network.parameters())
     if hasattr(network, "partial_fit"):
-        return f"{count:,} parameters, fitted in one pass"
+        return "fitted in one pass over the training faces"
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         network(*(torch.zeros(shape) for shape in INPUTS[role]))

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ofhkit import plugins
 from ofhkit.errors import OfhkitError, did_you_mean
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
             help="load components from a module, file or folder that is not installed (repeatable)",
         )  # fmt: skip
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         namespace, rest = super().parse_known_args(args, namespace)
         plugins.request(reference for text in namespace.plugins for reference in text.split(","))
         del namespace.plugins  # what is left is the tool's own
@@ -53,7 +53,7 @@ def common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _show_warning(message: Warning, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     """One line for what concerns the user; Python's own form, with the source line, for everything else."""
     ours = issubclass(category, plugins.PluginWarning)
     text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno)
@@ -62,7 +62,7 @@ def _show_warning(message: Warning, category: type[Warning], filename: str, line
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call a tool's ``main`` and exit: 0, 1 if it says so, 2 for a user's mistake, 130 for Ctrl-C."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         sys.exit(main() or 0)
     except OfhkitError as error:

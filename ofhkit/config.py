@@ -179,7 +179,7 @@ def _merge(tree: dict, new: Mapping, origins: Origins, origin: str | None, prefi
         if isinstance(value, Mapping):
             value = dict(value)
             replaces = value.pop("_delete_", False) or not isinstance(old, dict)
-            replaces = replaces or ("type" in value and value["type"] != old.get("type"))
+            replaces = replaces or ("type" in value and value["type"] != (old or {}).get("type"))
             if replaces:
                 for stale in [k for k in origins if k.startswith(dotted + ".")]:
                     del origins[stale]

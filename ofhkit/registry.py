@@ -84,7 +84,7 @@ class Registry(mm.Registry):
     def complete(self, cfg: Mapping) -> dict[str, Any]:
         """Return ``cfg`` with its component's plain default arguments written out, so that it says all it means."""
         component = self.get(cfg["type"])
-        named, _ = _parameters(component)
+        named, _ = parameters(component)
         defaults = {n: p.default for n, p in named.items() if isinstance(p.default, _PLAIN) and n not in cfg}
         return {**cfg, **{n: list(v) if isinstance(v, tuple) else v for n, v in defaults.items()}}
 
@@ -117,7 +117,7 @@ def check_arguments(component: Any, arguments: Mapping[str, Any], label: str, pa
     Raises:
         OfhkitError: names the argument and the nearest valid one.
     """
-    named, open_ended = _parameters(component)
+    named, open_ended = parameters(component)
     if not open_ended:
         for name in arguments:
             if name not in named:
@@ -127,11 +127,16 @@ def check_arguments(component: Any, arguments: Mapping[str, Any], label: str, pa
         raise OfhkitError(f"{label} needs the argument {missing[0]!r}")
 
 
-def _parameters(component: Any) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Keywords that ``component`` takes; a class that passes ``**kwargs`` on takes those of its bases as well."""
+def parameters(component: Any) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the keywords that ``component`` takes, and whether it takes any others too.
+
+    A class that passes ``**kwargs`` on takes those of its bases as well.
+    """
     signatures = [inspect.signature(component)]
     if inspect.isclass(component):
-        signatures += [inspect.signature(base.__init__) for base in component.__mro__[1:] if "__init__" in vars(base)]
+        signatures += [
+            inspect.signature(vars(base)["__init__"]) for base in component.__mro__[1:] if "__init__" in vars(base)
+        ]
     named: dict[str, inspect.Parameter] = {}
     for signature in signatures:
         parameters = signature.parameters.values()

@@ -35,7 +35,7 @@ def check_values(component: Any, values: Mapping[str, Any], label: str) -> None:
     >>> from ofhkit.settings import Runtime
     >>> check_values(Runtime, {'seed': 1}, 'runtime')
     """
-    hints = annotations(component)
+    hints = annotations_of(component)
     for name, value in values.items():
         if name in hints and not fits(hints[name], value):
             raise OfhkitError(f"{label}: {name} must be {describe(hints[name])}, got {value!r}")
@@ -44,14 +44,14 @@ def check_values(component: Any, values: Mapping[str, Any], label: str) -> None:
             raise OfhkitError(f"{label}: {name} must be {low} or more, got {value!r}")
 
 
-def annotations(component: Any) -> dict[str, Any]:
+def annotations_of(component: Any) -> dict[str, Any]:
     """Resolved annotations of the constructor's arguments, those of base classes included."""
     if not inspect.isclass(component):
         return _hints(component)
     merged: dict[str, Any] = {}
     for base in component.__mro__:
         if "__init__" in vars(base) and base is not object:
-            merged = {**_hints(base.__init__), **merged}
+            merged = {**_hints(vars(base)["__init__"]), **merged}
     merged.pop("return", None)
     return merged
 

@@ -16,7 +16,7 @@ FLOORS = {
     "models": 2,
     "models/hallucinators": 3, "datasets": 3, "metrics": 3, "engine": 3,
     "apis": 4, "benchmarks": 4, "catalogue": 4, "comparison": 4, "demo": 4, "diagnosis": 4, "reports": 4,
-    "export": 4, "testing": 4,
+    "export": 4, "reference": 4, "testing": 4,
     "restoration": 4, "zoo": 4,
 }  # fmt: skip
 SEPARATE = {"models/hallucinators", "datasets", "metrics", "engine"}  # floor 3: they meet as batch keys only

@@ -38,7 +38,7 @@ class PerImageMetric(BaseMetric):
         self.per_image: dict[int, dict[str, float]] = {}
 
     @abstractmethod
-    def measure(self, **fields: Tensor) -> dict[str, Tensor]:
+    def measure(self, *args: Any, **fields: Any) -> dict[str, Tensor]:
         """Return name -> values (N,) of a batch; parameters are batch keys, those with a default may be missing."""
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -111,8 +111,8 @@ class PerImageMetric(BaseMetric):
             columns = [batch[name].double().tolist() for name in names]
             for index, *values in zip(batch["index"].tolist(), *columns):
                 self.per_image[index] = {n: v for n, v in zip(names, values) if not math.isnan(v)}
-        names = {name: None for values in self.per_image.values() for name in values}
-        return {name: _mean([v[name] for v in self.per_image.values() if name in v]) for name in names}
+        found = dict.fromkeys(name for values in self.per_image.values() for name in values)
+        return {name: _mean([v[name] for v in self.per_image.values() if name in v]) for name in found}
 
 
 def _mean(values: list[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -76,7 +77,7 @@ def check_inpainter(network: nn.Module, export: bool = True) -> None:
 def check_upsampler(network: nn.Module, export: bool = True) -> None:
     """(lr) -> (N, 3, scale*16, scale*16), with ``scale``; one that is fitted (``partial_fit``) is fitted here."""
     name, lr = type(network).__name__, sample_batch()["lr_gt"]
-    scale = getattr(network, "scale", None)
+    scale: Any = getattr(network, "scale", None)
     require(isinstance(scale, int), f"{name}: the attribute `scale` is {scale!r}, expected a whole number")
     if hasattr(network, "partial_fit"):
         hr = faces(6, 16 * scale)["hr"].float() / 255

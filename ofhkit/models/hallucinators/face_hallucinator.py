@@ -1,6 +1,8 @@
 """How the upsampler is trained: alternating with a discriminator, held to the true face's structure.
 
 Reference: arXiv 1811.04645, Section 3.5 and Equation 6: R2 + alpha * adversarial + beta * structure.
+
+Differs from the paper: each part may be left out; the upsampler and the discriminator learn from one forward pass.
 """
 
 from __future__ import annotations
@@ -43,10 +45,10 @@ class FaceHallucinator(BaseHallucinator):
         data_preprocessor: Any = None,
     ):
         super().__init__(inpainter, upsampler, data_preprocessor)
-        self.discriminator = None if discriminator is None else DISCRIMINATORS.build(discriminator)
+        self.discriminator: Any = None if discriminator is None else DISCRIMINATORS.build(discriminator)
         self.landmark_prior = None if landmark_prior is None else freeze(LANDMARK_PRIORS.build(landmark_prior))
         self.losses = nn.ModuleDict({name: LOSSES.build(term) for name, term in (losses or {}).items()})
-        self.balance = None if balance is None else LOSSES.build(balance)
+        self.balance: Any = None if balance is None else LOSSES.build(balance)
         freeze(self.inpainter)
 
     def train(self, mode: bool = True) -> FaceHallucinator:
@@ -66,7 +68,8 @@ class FaceHallucinator(BaseHallucinator):
                 completed = self.complete(batch["lr"], batch["mask"])
             batch["sr"] = self.upsampler(completed)
 
-        log, update_upsampler = {}, True
+        log: dict[str, Tensor] = {}
+        update_upsampler = True
         if self.discriminator is not None:
             log, update_upsampler = self._update_discriminator(batch, optim_wrapper["discriminator"])
             self.discriminator.requires_grad_(False)  # its gradients are not wanted below

@@ -2,6 +2,8 @@
 
 Reference: @vladmandic/face-api 1.7.15, ``face_landmark_68_model`` (MIT; after J.-H. Mühler's face-api.js). About 35,000
 training faces; the database is not named. 356,840 weights, stored in 8 bits.
+
+Differs from the paper: there is none; it stands in for the landmark localiser of arXiv 1811.04645, which is not known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """The adversarial game: what the discriminator minimises and what it asks of the upsampler.
 
-Reference: arXiv 1811.04645, Equations 3 and 4, with the non-saturating form for the upsampler. Written as binary
-cross-entropy on logits: the same values without log(0). (Eq. 4 writes U(l) where U's input is l'.)
+Reference: arXiv 1811.04645, Equations 3 and 4, with the non-saturating form for the upsampler.
+
+Differs from the paper: written as binary cross-entropy on logits, which gives the same values without log(0); Eq. 4
+writes U(l) where U's input is l', which is taken here; alpha is not printed there.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Reference: the authors' published code of X. Yu, F. Porikli, "Ultra-resolving face images by discriminative
 generative networks", ECCV 2016 (the paper does not print the rule).
+
+Differs from the paper: averaged over all processes of a distributed training, so that all decide alike.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Reference: R. Zhang, P. Isola, A. A. Efros, E. Shechtman, O. Wang, "The unreasonable effectiveness of deep features as
 a perceptual metric", CVPR 2018, Equation 1; version 0.1, AlexNet. Code and heads are those of the ``lpips`` package;
 the backbone's features ship with this one, because ``lpips`` would fetch them from the net.
+
+Differs from the paper: only by values inside and outside a hole, which are pooled from the enlarged maps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Squared differences: of faces (R2), of tiny faces (R1), of landmarks; every L2 is a mean over elements.
 
-Reference: arXiv 1811.04645, Equations 1 and 2 (Eq. 6 prints R1 where its text lists R2; R2 is meant).
+Reference: arXiv 1811.04645, Equations 1 and 2.
+
+Differs from the paper, which does not say whether its norms are sums or means: every L2 is a mean over elements. Eq. 6
+prints R1 where its text lists R2; R2 is taken.
 """
 
 from __future__ import annotations

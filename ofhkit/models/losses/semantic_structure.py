@@ -1,6 +1,9 @@
 """The semantic structure loss: the hallucinated face must have its landmarks where the true one has them.
 
 Reference: arXiv 1811.04645, Equation 5: ||A(h') - A(h)||^2 over the last layer of the frozen landmark network A.
+
+Differs from the paper, which prints neither units nor beta: a mean over coordinates, in units of the image side, so
+that the weight does not depend on the size of the face.
 """
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+"""The pages made from the code say everything that it does."""
+
+import re
+
+import pytest
+
+from ofhkit.catalogue import catalogue
+from ofhkit.reference import components_page, configuration_page, documented
+from ofhkit.registry import ROLES, parameters
+from ofhkit.settings import Data, Evaluation, Runtime
+
+PUBLISHED = ("inpainter", "upsampler", "discriminator", "landmark_prior", "parser", "loss")
+WITHOUT_A_PAPER = {"MeanFace", "ParsingLoss"}
+
+
+@pytest.fixture(scope="module")
+def configuration():
+    return configuration_page()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_argument_of_every_component_is_explained(role, configuration):
+    for name in ROLES[role].names():
+        section = (
+            configuration.partition(f"{{ #arguments-{role} }}")[2].partition(f"**{name}**")[2].partition("\n**")[0]
+        )
+        rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M))
+        for argument in set(parameters(ROLES[role].get(name))[0]) - {"data_preprocessor"}:
+            takes, _, meaning = rows[argument].split(" | ") if " | " in rows[argument] else (rows[argument], "", "")
+            assert meaning.strip() or "components.md" in takes, f"{role} {name}: {argument} is not explained"
+
+
+@pytest.mark.parametrize("settings", [Runtime, Data, Evaluation])
+def test_every_setting_is_explained(settings, configuration):
+    for name in settings.__dataclass_fields__:
+        assert documented(settings).get(name), f"{settings.__name__}.{name}"
+        assert f"| `{name}` |" in configuration
+
+
+def test_optimizers_and_schedules_are_named(configuration):
+    assert "`AdamW`" in configuration
+    assert "`CosineAnnealingLR`" in configuration
+
+
+def test_every_component_has_a_place(configuration):
+    page = components_page(sizes=False)
+    for role, registry in ROLES.items():
+        section = page.partition(f"\n## {role}\n")[2].partition("\n## ")[0]
+        assert re.findall(r"^### (\w+)", section, re.M) == registry.names()
+
+
+@pytest.mark.parametrize("role", PUBLISHED)
+def test_every_published_method_states_its_paper_and_what_differs(role):
+    for entry in catalogue(role, sizes=False):
+        if entry.name not in WITHOUT_A_PAPER:
+            assert entry.reference != entry.summary, f"{entry.name}: no reference"
+            assert entry.differs.endswith("."), f"{entry.name} does not say what differs from the paper"

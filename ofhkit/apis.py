@@ -12,9 +12,19 @@ from ofhkit.config import load_config
 from ofhkit.engine.curriculum import Options, check_run, run_curriculum
 from ofhkit.progress import say
 from ofhkit.restoration import Result, hallucinate
-from ofhkit.zoo import export_weights, load_model, zoo
+from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
 
-__all__ = ["Options", "Result", "compare", "export_weights", "hallucinate", "load_model", "train", "zoo"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "Options",
+    "Result",
+    "compare",
+    "export_weights",
+    "hallucinate",
+    "load_model",
+    "train",
+    "zoo",
+]
 
 
 def train(

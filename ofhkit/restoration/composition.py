@@ -1,0 +1,100 @@
+"""Putting a restored face back into its photograph, with a soft border; and drawing what was understood."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ofhkit.functional.alignment import CROP_SIZE, invert, transform_points
+
+__all__ = ["draw_overlay", "draw_sureness", "paste_back"]
+
+BORDER = 14  # crop pixels over which a pasted face fades in
+RED = np.array([230, 30, 30], np.float32)
+FULL_SCALE = 0.15  # spread that is drawn brightest
+
+
+def paste_back(rgb: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.ndarray | None) -> np.ndarray:
+    """Put a face where it was taken from.
+
+    Args:
+        hole: paste only here, softly; None: the whole face.
+
+    Shape:
+        rgb (H, W, 3) uint8, sr (128, 128, 3) uint8, matrix (2, 3) picture -> crop, hole (H, W) bool -> (H, W, 3) uint8
+
+    >>> grey = np.full((300, 300, 3), 90, np.uint8)
+    >>> pasted = paste_back(grey, np.full((128, 128, 3), 200, np.uint8), np.array([[1., 0, -50], [0, 1, -60]]), None)
+    >>> pasted[124, 114].tolist(), pasted[0, 0].tolist()
+    ([200, 200, 200], [90, 90, 90])
+    """
+    back = invert(matrix)
+    corners = transform_points(back, np.array([[0, 0], [0, CROP_SIZE], [CROP_SIZE, 0], [CROP_SIZE, CROP_SIZE]]) - 0.5)
+    left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (rgb.shape[1], rgb.shape[0]))
+    if right <= left or bottom <= top:
+        return rgb
+    size = (int(right - left), int(bottom - top))
+    fade = _soft_square()
+    factor = np.sqrt(abs(np.linalg.det(back[:, :2])))
+    if factor < 0.75:  # the photograph's face is smaller than the crop: shrink first, so that nothing aliases
+        side = max(1, round(CROP_SIZE * factor))
+        sr, fade = (cv2.resize(x, (side, side), interpolation=cv2.INTER_AREA) for x in (sr, fade))
+        step = CROP_SIZE / side
+        back = np.column_stack([back[:, :2] * step, back @ np.array([(step - 1) / 2] * 2 + [1.0])])
+    back = back.copy()
+    back[:, 2] -= (left, top)
+    face = cv2.warpAffine(sr, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    weight = cv2.warpAffine(fade, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    part = np.s_[top:bottom, left:right]
+    if hole is not None:
+        weight = weight * _soft_hole(hole[part], max(1, round(2 * factor)))
+    out = rgb.copy()
+    mixed = out[part] + weight[..., None] * (face.astype(np.float32) - out[part])
+    out[part] = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+    return out
+
+
+def _soft_square() -> np.ndarray:
+    """1 inside the crop, falling to 0 at its border along a cosine."""
+    distance = np.minimum(np.arange(CROP_SIZE) + 0.5, CROP_SIZE - 0.5 - np.arange(CROP_SIZE))
+    ramp = (1 - np.cos(np.pi * np.clip(distance / BORDER, 0, 1))) / 2
+    return (ramp[:, None] * ramp[None, :]).astype(np.float32)
+
+
+def _soft_hole(hole: np.ndarray, radius: int) -> np.ndarray:
+    """1 in the hole, falling to 0 within ``radius`` pixels outside it."""
+    inside = hole.astype(np.float32)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    soft = cv2.GaussianBlur(cv2.dilate(inside, kernel), (0, 0), max(0.5, radius / 2))
+    return np.maximum(inside, soft)
+
+
+def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """The picture with its hole in red and a frame round every crop; tiny pictures are enlarged.
+
+    >>> draw_overlay(np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), bool), np.zeros((0, 2, 3))).shape
+    (128, 128, 3)
+    """
+    factor = max(1, 128 // max(rgb.shape[:2]))
+    rgb, hole = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, hole))
+    tinted = np.where(hole[..., None], 0.45 * rgb + 0.55 * RED, rgb)
+    out = np.ascontiguousarray(np.rint(tinted).astype(np.uint8))
+    ends = np.array([[0, 0], [CROP_SIZE - 1, 0], [CROP_SIZE - 1, CROP_SIZE - 1], [0, CROP_SIZE - 1]], float)
+    thick = max(1, round(max(rgb.shape[:2]) / 400))
+    for matrix in matrices:
+        corners = (transform_points(invert(matrix), ends) + 0.5) * factor - 0.5
+        cv2.polylines(out, [np.rint(corners).astype(np.int32)], True, (40, 200, 60), thick, cv2.LINE_AA)
+    return out
+
+
+def draw_sureness(spread: np.ndarray, invented: np.ndarray) -> np.ndarray:
+    """Spread as a colour map (dark: the readings agree; bright: they differ by 0.15 or more), the hole outlined.
+
+    Shape:
+        spread, invented (128, 128) -> (128, 128, 3) uint8 RGB
+    """
+    levels = np.rint(255 * np.clip(spread / FULL_SCALE, 0, 1)).astype(np.uint8)
+    out = np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1])
+    outlines, _ = cv2.findContours(invented.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(out, outlines, -1, (255, 255, 255), 1)

@@ -1,0 +1,191 @@
+"""Finding faces and bringing them before the network: aligned 128x128 crops, shrunk to 16x16 as in training.
+
+Every face has a matrix from picture to crop. What lies under the hole is filled by diffusion before anything is
+resampled, so that its colours leak neither into the detector nor over the hole's rim into known pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError
+from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
+from ofhkit.functional.landmarks import five_points
+from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.face_detector import TinyFaceDetector, suppress
+from ofhkit.models.landmark_priors.face_api import FaceLandmark68
+from ofhkit.registry import LANDMARK_PRIORS
+
+__all__ = ["LR_SIZE", "FaceFinder", "Seen", "scaling", "see"]
+
+LR_SIZE = 16
+NET = 112
+HIDDEN_SHARE = 1 / 8  # of a low-resolution pixel, from which on it counts as hidden
+SCORE = 0.4
+TRUST = 4  # how much more a visible point counts than one under the hole
+DETECTOR_SIZES = (416, 224, 608)
+LARGE, LARGE_SIZE = 900, 1216
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network gets to see of a face.
+
+    Attributes:
+        crop: (128, 128, 3) uint8, the hole filled by diffusion; None for a tiny face.
+        lr: (3, 16, 16) float in [0, 1].
+        mask: (1, 16, 16) float, 1 = occluded.
+    """
+
+    crop: np.ndarray | None
+    lr: Tensor
+    mask: Tensor
+
+
+def scaling(side: int) -> np.ndarray:
+    """Matrix that takes a square picture as it is to the crop.
+
+    >>> scaling(256)[0].tolist()
+    [0.5, 0.0, -0.25]
+    """
+    factor = CROP_SIZE / side
+    return np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2]])
+
+
+def see(rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray | None) -> Seen:
+    """Crop and shrink one face; without a matrix the picture is the low-resolution face itself."""
+    if matrix is None:
+        lr = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
+        return Seen(None, lr, torch.from_numpy(hole)[None].float())
+    plain = rgb.shape[:2] == (CROP_SIZE, CROP_SIZE) and np.array_equal(matrix, scaling(CROP_SIZE))
+    crop = rgb if plain else warp(rgb, matrix)
+    cover = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+    if hole.any():
+        full = (hole * 255).astype(np.uint8)
+        cover = full if plain else _warp_mask(full, matrix)
+        crop = cv2.inpaint(np.ascontiguousarray(crop), (cover > 2).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    block = CROP_SIZE // LR_SIZE
+    share = (cover > 127).reshape(LR_SIZE, block, LR_SIZE, block).mean((1, 3))
+    x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 255
+    lr = downsample_cubic(x, LR_SIZE).clamp(0, 1)[0]
+    return Seen(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float())
+
+
+def _warp_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """As :func:`warp`, but nothing is hidden outside the picture, and edges do not overshoot."""
+    n = 4
+    fine = matrix * n
+    fine[:, 2] += (n - 1) / 2
+    size = (n * CROP_SIZE, n * CROP_SIZE)
+    shrink = 1 / np.sqrt(abs(np.linalg.det(fine[:, :2])))
+    if shrink > 1:  # every fine sample covers more than a pixel: average first
+        mask = cv2.blur(mask, (int(np.ceil(shrink)),) * 2)
+    samples = cv2.warpAffine(mask, fine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return cv2.resize(samples, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+
+
+class FaceFinder:
+    """Finds the faces of a photograph.
+
+    Args:
+        template: the five points that the model's training faces were aligned to.
+        device: where the networks run.
+    """
+
+    def __init__(self, template: np.ndarray = DEFAULT_TEMPLATE, device: torch.device | str = "cpu"):
+        self.template, self.device = np.asarray(template, float), torch.device(device)
+        self.detector = TinyFaceDetector().to(device)
+        self.landmarks = FaceLandmark68().requires_grad_(False).eval().to(device)
+        self.refiner = LANDMARK_PRIORS.build(dict(type="FaceAPI68", template=self.template.tolist())).to(device)
+
+    @torch.no_grad()
+    def find(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find faces, best first.
+
+        Shape:
+            rgb (H, W, 3) uint8, hole (H, W) bool -> boxes (F, 5): left, top, width, height, score; matrices (F, 2, 3)
+            from picture to crop
+        """
+        small, factor = _reduced(rgb, hole)
+        boxes = self._detect(small)
+        boxes[:, :4] /= factor
+        kept, matrices = [], []
+        for box in boxes:
+            points = self._five_points(rgb, hole, box)
+            matrix = None if points is None else self._fit(points, hole)
+            matrix = None if matrix is None else self._refine(rgb, hole, matrix)
+            if matrix is not None:
+                kept.append(box)
+                matrices.append(matrix)
+        return np.array(kept).reshape(-1, 5), np.array(matrices).reshape(-1, 2, 3)
+
+    def _detect(self, image: np.ndarray) -> np.ndarray:
+        """Boxes at several sizes; a tightly cropped face is found inside a margin."""
+        side = max(image.shape[:2])
+        if side > LARGE:
+            both = [self.detector.detect(image, size, SCORE) for size in (416, LARGE_SIZE)]
+            boxes = suppress(np.concatenate(both), 0.3)
+            if len(boxes):
+                return boxes
+        for size in DETECTOR_SIZES:
+            boxes = self.detector.detect(image, size, SCORE)
+            if len(boxes):
+                return boxes
+        margin = side // 3
+        wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+        boxes = self.detector.detect(wide, 224, SCORE)
+        boxes[:, :2] -= margin
+        return boxes
+
+    def _five_points(self, rgb: np.ndarray, hole: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+        """Five points in picture pixels by the network that reads detected boxes; None where they make no face."""
+        side = max(box[2:4])
+        left, top = box[0] + (box[2] - side) / 2, box[1] + (box[3] - side) / 2
+        factor = CROP_SIZE / side
+        matrix = np.array([[factor, 0, -left * factor], [0, factor, -top * factor]])
+        crop = see(rgb, hole, matrix).crop
+        x = torch.from_numpy(cv2.resize(crop, (NET, NET), interpolation=cv2.INTER_AREA)).to(self.device)
+        points = five_points(self.landmarks(x.permute(2, 0, 1)[None].float())[0].double().cpu().numpy())
+        eyes = np.linalg.norm(points[1] - points[0])
+        if not (0.15 < eyes < 0.9 and points[3:, 1].mean() > points[:2, 1].mean()):
+            return None
+        return points * side + (left, top)
+
+    def _refine(self, rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+        """Read the points again in the aligned crop; None where they fit the template badly, so that it is no face."""
+        x = torch.from_numpy(see(rgb, hole, matrix).crop).to(self.device).permute(2, 0, 1)[None].float() / 255
+        points = five_points(self.refiner(x)[0].double().cpu().numpy())
+        full = np.vstack([matrix, (0, 0, 1)])
+        again = self._fit(points, hole, np.linalg.inv(full)[:2])
+        error = np.sqrt(((transform_points(again, points) - self.template) ** 2).sum(-1).mean())
+        scale = np.sqrt(abs(np.linalg.det(again[:, :2])))
+        if error > 12 or not 0.5 < scale < 2:
+            return None
+        return again @ full
+
+    def _fit(self, points: np.ndarray, hole: np.ndarray, to_picture: np.ndarray | None = None) -> np.ndarray:
+        """Matrix that takes points to the template; a point under the hole was guessed and counts less."""
+        x, y = np.rint(points if to_picture is None else transform_points(to_picture, points)).astype(int).T
+        height, width = hole.shape
+        hidden = hole[y.clip(0, height - 1), x.clip(0, width - 1)]
+        often = np.where(hidden, 1, TRUST)
+        return crop_matrix(points.repeat(often, 0), self.template.repeat(often, 0))
+
+
+def _reduced(rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture at a size that the detector needs at the most, its hole filled; and the factor."""
+    factor = min(1.0, LARGE_SIZE / max(rgb.shape[:2]))
+    if factor < 1:
+        size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        hole = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
+    if hole.any():
+        if hole.all():
+            raise OfhkitError("everything is hidden: there is nothing to go by")
+        rgb = cv2.inpaint(np.ascontiguousarray(rgb), hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return rgb, factor

@@ -1,0 +1,184 @@
+"""Reading pictures: every mode that files come in becomes RGB and, where there is one, a transparency; or one sentence.
+
+Pillow decodes, because it refuses a JPEG that ends early; OpenCV fills the rest with grey. OpenCV reads what Pillow
+cannot: 16-bit colour TIFF and, through mmcv, videos.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from ofhkit.errors import OfhkitError
+
+__all__ = ["PICTURES", "VIDEOS", "Picture", "read_pictures", "to_picture"]
+
+PICTURES = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm", ".ppm", ".tga",
+            ".tif", ".tiff", ".webp")  # fmt: skip
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+MOVING = {"AVIF", "GIF", "PNG", "TIFF", "WEBP"}  # formats whose frames are pictures, and not previews or layers
+MAX_PIXELS = 100_000_000
+_TIFF = (b"II*\0", b"MM\0*")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it is to be seen: upright, 8-bit RGB.
+
+    Attributes:
+        name: its file's name without suffix; a frame's number is appended.
+        rgb: (H, W, 3) uint8.
+        alpha: (H, W) uint8, 0 = transparent; None where everything is opaque.
+        path: its file; None for an array.
+        notes: what was done to it, in words.
+    """
+
+    name: str
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_pictures(path: str | Path, every: int = 1) -> Iterator[Picture]:
+    """Read a file: one picture, or all frames of a video or an animation.
+
+    Args:
+        every: take every n-th frame.
+
+    Raises:
+        OfhkitError: no such file, empty, not a picture, damaged, or too large; one sentence with the file's name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise OfhkitError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise OfhkitError(f"{path}: the file is empty")
+    yield from (_video if path.suffix.lower() in VIDEOS else _still_or_animation)(path, every)
+
+
+def to_picture(image: np.ndarray, name: str = "picture") -> Picture:
+    """Take an array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of uint8 as a picture.
+
+    Raises:
+        OfhkitError: another shape or type.
+
+    >>> to_picture(np.zeros((4, 5), np.uint8)).rgb.shape
+    (4, 5, 3)
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None].repeat(3, -1)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
+        raise OfhkitError(f"{name}: expected uint8 (H, W), (H, W, 3) or (H, W, 4), got {image.shape} of {image.dtype}")
+    return Picture(name, np.ascontiguousarray(image[..., :3]), _alpha(image[..., 3]) if image.shape[2] == 4 else None)
+
+
+def _video(path: Path, every: int) -> Iterator[Picture]:
+    frames = mmcv.VideoReader(str(path))
+    number = 0
+    while (frame := frames.read()) is not None:
+        number += 1
+        if (number - 1) % every == 0:
+            yield Picture(f"{path.stem}_{number:05d}", np.ascontiguousarray(frame[..., ::-1]), None, path)
+    if not number:
+        raise OfhkitError(f"{path}: not a video that OpenCV can read")
+
+
+def _still_or_animation(path: Path, every: int) -> Iterator[Picture]:
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            _check_size(path, *image.size)
+            frames = getattr(image, "n_frames", 1) if image.format in MOVING else 1
+            for number in range(0, frames, every):
+                if frames > 1:
+                    image.seek(number)
+                name = f"{path.stem}_{number + 1:05d}" if frames > 1 else path.stem
+                rgb, alpha, notes = _decode(image)
+                yield Picture(name, rgb, alpha, path, notes)
+    except OfhkitError as error:
+        raise error if str(path) in str(error) else OfhkitError(f"{path}: {error}") from None
+    except UnidentifiedImageError:
+        if not data.startswith(_TIFF):
+            raise OfhkitError(f"{path}: not a picture in a format that is understood") from None
+        yield _tiff(path, data)
+    except Image.DecompressionBombError:
+        raise OfhkitError(f"{path}: more than {MAX_PIXELS:,} pixels; reduce it first") from None
+    except Exception as error:  # decoders of damaged files raise anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise OfhkitError(f"{path}: damaged, it cannot be decoded ({reason})") from None
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise OfhkitError(f"{path}: {width}x{height} are more than {MAX_PIXELS:,} pixels; reduce it first")
+
+
+def _decode(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """RGB, transparency and what was done, of the current frame."""
+    notes = []
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if image.getexif().get(0x0112, 1) not in (0, 1):
+        notes.append("turned upright as its EXIF says")
+    image, mode = turned, turned.mode
+    if mode == "F" or mode.startswith("I"):
+        notes.append("reduced to 8 bits")
+        grey = _eight_bits(np.asarray(image))
+        return grey[..., None].repeat(3, -1), None, tuple(notes)
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"))
+        return np.ascontiguousarray(rgba[..., :3]), _alpha(rgba[..., 3]), tuple(notes)
+    if mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        notes.append(f"converted from {mode}")
+        image = _to_srgb(image)
+    return np.array(image.convert("RGB")), None, tuple(notes)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """By the colour profile that the file carries; as it is where there is none, or none that can be used."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode == "CMYK":
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            return image
+    return image
+
+
+def _alpha(alpha: np.ndarray) -> np.ndarray | None:
+    return None if (alpha == 255).all() else np.ascontiguousarray(alpha)
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Grey or colour of any type as uint8: integers by the bits they use, floats as [0, 1] or else [0, 255]."""
+    if values.dtype == np.uint8:
+        return values
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        raise OfhkitError("its values are neither 8-bit, 16-bit nor in [0, 1]; convert it to 8 or 16 bits first")
+    fractions = values.max() <= 1 and (values % 1).any()
+    factor = 255.0 if fractions else (1 / 257 if values.max() > 255 else 1.0)
+    return np.rint(values * factor).astype(np.uint8)
+
+
+def _tiff(path: Path, data: bytes) -> Picture:
+    """What Pillow does not read: 16-bit colour."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise OfhkitError(f"{path}: damaged, or not a picture in a format that is understood")
+    _check_size(path, image.shape[1], image.shape[0])
+    image = _eight_bits(image)
+    image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA) if image.shape[2:] == (4,) else image
+    image = image[..., ::-1] if image.shape[2:] == (3,) else image
+    picture = to_picture(image, path.stem)
+    return Picture(path.stem, picture.rgb, picture.alpha, path, ("reduced to 8 bits",))

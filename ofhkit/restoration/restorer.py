@@ -1,0 +1,260 @@
+"""Pictures in, restored pictures out: holes, faces, one batch for all of them, and a fate for every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.functional.alignment import CROP_SIZE, transform_points
+from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.restoration.composition import paste_back
+from ofhkit.restoration.faces import LR_SIZE, FaceFinder, Seen, scaling, see
+from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
+from ofhkit.restoration.inference import run_batches
+from ofhkit.restoration.pictures import Picture
+
+__all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
+
+KINDS = ("auto", "tiny", "aligned", "photo")
+PASTE = ("auto", "hole", "face")
+TRAINED_AREA = 63  # of 256: the largest hole of the paper's training
+BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
+SAME_CROP, SAME_CROP_HIDDEN = 10.0, 24.0  # crop pixels by which an aligned face's corners may miss; with a hole
+
+
+@dataclass(frozen=True)
+class RestoredFace:
+    """One face of a picture.
+
+    Attributes:
+        sr: (128, 128, 3) uint8. Hallucinated: not for identification.
+        seen: (128, 128, 3) uint8: the crop it was made from, hole filled by diffusion; None for a tiny face.
+        lr, completed: (16, 16, 3) uint8: what the network saw, black in the hole; the hole filled.
+        mask: (16, 16) bool, True = occluded.
+        invented: (128, 128) bool: pixels that stem from occluded ones.
+        matrix: (2, 3) from picture to crop; None for a tiny face.
+        score: the detector's; NaN where no detector was asked.
+        consistency: PSNR in dB between ``sr``, shrunk again, and the known pixels.
+        spread: (128, 128) float32: how far several readings lie apart; None where it was not asked for.
+    """
+
+    sr: np.ndarray
+    seen: np.ndarray | None
+    lr: np.ndarray
+    completed: np.ndarray
+    mask: np.ndarray
+    invented: np.ndarray
+    matrix: np.ndarray | None
+    score: float
+    consistency: float
+    spread: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a picture.
+
+    Attributes:
+        kind: tiny, aligned or photo; empty where it failed.
+        image: the restored picture, (H, W, 3) uint8: a photograph in its own size, else the face in 128x128; None
+            where it failed.
+        error: why it failed, in one sentence; None where it did not.
+        hole: what was taken as hidden; None where that was not found out.
+        notes: what was done, and warnings.
+    """
+
+    picture: Picture
+    kind: str = ""
+    image: np.ndarray | None = None
+    faces: tuple[RestoredFace, ...] = ()
+    hole: Hole | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A picture whose faces are found."""
+
+    picture: Picture
+    kind: str
+    hole: Hole
+    matrices: list[np.ndarray | None]
+    scores: list[float]
+    seen: list[Seen]
+    notes: tuple[str, ...]
+
+
+class Restorer:
+    """Restores pictures with one model; its networks are built when they are first needed.
+
+    Args:
+        model: of :func:`ofhkit.load_model`.
+        hole: where holes are.
+        kind: what the pictures are: ``tiny`` (16x16 faces), ``aligned`` (square crops like the training's), ``photo``
+            (faces are searched), or ``auto``, which looks at each.
+        paste: what is put back into a photograph: only the ``hole``, the whole ``face``, or ``auto``: the hole where
+            there is one.
+        batch_size: faces that go through the network at once, of however many pictures.
+        sureness: also say where the model is unsure.
+
+    Raises:
+        OfhkitError: an unknown kind or way to paste.
+    """
+
+    def __init__(
+        self,
+        model: BaseHallucinator,
+        hole: HoleOptions | None = None,
+        kind: str = "auto",
+        paste: str = "auto",
+        batch_size: int = 64,
+        sureness: bool = False,
+    ):
+        for name, value, valid in (("kind", kind, KINDS), ("paste", paste, PASTE)):
+            if value not in valid:
+                raise OfhkitError(f"unknown {name} {value!r}; {did_you_mean(value, valid)}")
+        if batch_size < 1:
+            raise OfhkitError(f"batch_size must be a positive whole number, got {batch_size}")
+        self.model, self.hole, self.kind, self.paste = model, hole or HoleOptions(), kind, paste
+        self.batch_size, self.sureness = batch_size, sureness
+        self._finder: FaceFinder | None = None
+
+    def restore(self, pictures: Iterable[Picture | Outcome]) -> Iterator[Outcome]:
+        """Restore pictures in order, as many together as fill a batch.
+
+        A picture's failure is its own; what has an outcome already keeps it.
+        """
+        waiting: list[_Plan | Outcome] = []
+        for picture in pictures:
+            waiting.append(picture if isinstance(picture, Outcome) else self._plan(picture))
+            if sum(len(p.seen) for p in waiting if isinstance(p, _Plan)) >= self.batch_size or len(waiting) >= 256:
+                yield from self._finish(waiting)
+                waiting = []
+        yield from self._finish(waiting)
+
+    def _plan(self, picture: Picture) -> _Plan | Outcome:
+        hole = None
+        try:
+            hole = find_hole(picture, self.hole)
+            if hole.mask.all():
+                raise OfhkitError("everything is hidden: there is nothing to go by")
+            kind, matrices, scores, notes = self._locate(picture.rgb, hole.mask)
+            seen = [see(picture.rgb, hole.mask, matrix) for matrix in matrices]
+            if kind == "photo" and hole.mask.any():
+                kept = [i for i, s in enumerate(seen) if s.mask.any()]
+                if not kept:
+                    raise OfhkitError(f"the hole touches none of the {len(seen)} faces that were found")
+                if len(kept) < len(seen):
+                    notes.append(f"{len(seen) - len(kept)} faces without a hole were left as they are")
+                matrices, scores, seen = ([x[i] for i in kept] for x in (matrices, scores, seen))
+            areas = [int(s.mask.sum()) for s in seen]
+            if min(areas) == LR_SIZE**2:
+                raise OfhkitError("a face is hidden altogether: there is nothing to go by")
+        except OfhkitError as error:
+            return Outcome(picture, hole=hole, error=str(error), notes=picture.notes)
+        if max(areas) > TRAINED_AREA:
+            notes.append(
+                f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {TRAINED_AREA} "
+                "that the models are trained for"
+            )
+        return _Plan(picture, kind, hole, matrices, scores, seen, (*picture.notes, *notes))
+
+    def _locate(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[str, list, list[float], list[str]]:
+        """Kind, matrices, detector's scores and notes of a picture."""
+        height, width = rgb.shape[:2]
+        size, square = f"{width}x{height}", width == height
+        tiny = width == height == LR_SIZE
+        if self.kind == "tiny" and not tiny:
+            raise OfhkitError(f"a tiny face has {LR_SIZE}x{LR_SIZE} pixels, and this has {size}; leave out --kind")
+        if tiny and self.kind in ("auto", "tiny"):
+            return "tiny", [None], [np.nan], []
+        if min(height, width) < LR_SIZE:
+            raise OfhkitError(f"{size} pixels are too few: a face needs {LR_SIZE}x{LR_SIZE}")
+        if self.kind == "aligned":
+            if not square:
+                raise OfhkitError(f"an aligned face is square, and this has {size} pixels; say --kind photo")
+            return "aligned", [scaling(width)], [np.nan], [_reduction(size)]
+        if self._finder is None:
+            device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+            template = getattr(self.model, "info", {}).get("template")
+            self._finder = FaceFinder(template, device) if template else FaceFinder(device=device)
+        boxes, matrices = self._finder.find(rgb, hole)
+        if len(boxes) == 0:
+            if self.kind == "auto" and square and (width <= BLIND or (hole.any() and width <= 4 * BLIND)):
+                return (
+                    "aligned",
+                    [scaling(width)],
+                    [np.nan],
+                    ["no face recognised: taken as an aligned face", _reduction(size)],
+                )
+            remedy = "; a square crop of one face is taken with --kind aligned" if square else ""
+            raise OfhkitError(f"no face was found{remedy}")
+        if self.kind == "auto" and square and len(boxes) == 1 and _is_crop(matrices[0], width, hole.any()):
+            return "aligned", [scaling(width)], [float(boxes[0, 4])], [_reduction(size)]
+        note = f"{len(boxes)} face{'s' if len(boxes) > 1 else ''} found and shrunk to {LR_SIZE}x{LR_SIZE}"
+        return "photo", list(matrices), boxes[:, 4].tolist(), [note]
+
+    def _finish(self, waiting: list[_Plan | Outcome]) -> Iterator[Outcome]:
+        """Hallucinate all faces of some pictures at once."""
+        seen = [s for plan in waiting if isinstance(plan, _Plan) for s in plan.seen]
+        if seen:
+            lr, mask = torch.stack([s.lr for s in seen]), torch.stack([s.mask for s in seen])
+            out = run_batches(self.model, lr, mask, self.batch_size, self.sureness)
+        first = 0
+        for plan in waiting:
+            if isinstance(plan, Outcome):
+                yield plan
+                continue
+            here = range(first, first + len(plan.seen))
+            first += len(plan.seen)
+            faces = tuple(_face(plan, i - here[0], lr[i], mask[i], out, i) for i in here)
+            yield self._compose(plan, faces)
+
+    def _compose(self, plan: _Plan, faces: tuple[RestoredFace, ...]) -> Outcome:
+        outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.hole, plan.notes)
+        if plan.kind != "photo":
+            return outcome
+        hidden = plan.hole.mask
+        hole = hidden if self.paste == "hole" or (self.paste == "auto" and hidden.any()) else None
+        image = plan.picture.rgb
+        for face in sorted(faces, key=lambda f: f.score):  # where two overlap the surer one lies on top
+            image = paste_back(image, face.sr, face.matrix, hole)
+        return replace(outcome, image=image)
+
+
+def _reduction(size: str) -> str:
+    return f"{size} shrunk to {LR_SIZE}x{LR_SIZE}: detail of the original is not used"
+
+
+def _is_crop(matrix: np.ndarray, side: int, hidden: bool) -> bool:
+    """Whether a picture is already what would be cropped from it."""
+    corners = np.array([[0, 0], [0, side - 1], [side - 1, 0], [side - 1, side - 1]], float)
+    apart = transform_points(matrix, corners) - transform_points(scaling(side), corners)
+    return bool(np.abs(apart).max() <= (SAME_CROP_HIDDEN if hidden else SAME_CROP))
+
+
+def _face(plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> RestoredFace:
+    def array(x: Tensor) -> np.ndarray:
+        return (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+    hole = mask[0].numpy() > 0.5
+    scale = CROP_SIZE // LR_SIZE
+    return RestoredFace(
+        sr=array(out.sr[i]),
+        seen=plan.seen[k].crop,
+        lr=array(lr * (1 - mask)),
+        completed=array(out.completed[i].clamp(0, 1)),
+        mask=hole,
+        invented=hole.repeat(scale, 0).repeat(scale, 1),
+        matrix=plan.matrices[k],
+        score=plan.scores[k],
+        consistency=float(out.consistency[i]),
+        spread=None if out.spread is None else out.spread[i].numpy(),
+    )

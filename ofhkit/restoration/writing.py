@@ -1,0 +1,141 @@
+"""What is written: pictures that say what they are, overlays of what was understood, and every picture's fate."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from ofhkit import __version__
+from ofhkit.errors import OfhkitError
+from ofhkit.files import atomic_write, is_writable
+from ofhkit.restoration.composition import draw_overlay, draw_sureness
+from ofhkit.restoration.restorer import Outcome
+
+__all__ = ["COLUMNS", "WARNING", "Writer", "png"]
+
+WARNING = "hallucinated: not for identification"
+COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "spread_in_hole", "output",
+           "notes", "error")  # fmt: skip
+
+
+def png(image: np.ndarray, info: Mapping[str, Any], **more: str) -> bytes:
+    """A PNG that says it was hallucinated, by which version and which model.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        info: a model's ``info``.
+        more: further text entries.
+
+    >>> image = Image.open(io.BytesIO(png(np.zeros((2, 2, 3), np.uint8), {'name': 'ofhnet'})))
+    >>> image.text['Comment']
+    'hallucinated: not for identification'
+    """
+    text = PngImagePlugin.PngInfo()
+    entries = {"Software": f"ofhkit {__version__}", "Comment": WARNING, "Model": str(info.get("name", "")), **more}
+    if info.get("licence"):
+        entries["Model licence"] = str(info["licence"])
+    for key, value in entries.items():
+        text.add_itxt(key, value) if not value.isascii() else text.add_text(key, value)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4)
+    return file.getvalue()
+
+
+class Writer:
+    """Writes outcomes into a folder.
+
+    ``NAME.png`` is the restored picture, ``overlays/NAME.png`` shows hole and crops, ``faces/NAME_1.png`` the faces of
+    a photograph, ``sureness/NAME_1.png`` where the model is unsure (if asked). A picture that failed leaves none of
+    them: what an earlier run wrote under its name is removed.
+
+    Args:
+        out: the folder.
+        info: of the model.
+
+    Raises:
+        OfhkitError: nothing can be written there.
+    """
+
+    def __init__(self, out: Path, info: Mapping[str, Any]):
+        self.out, self.info, self.rows = Path(out), info, list[dict[str, Any]]()
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OfhkitError(f"--out {out}: {error.strerror or error}; name another folder") from None
+        if not is_writable(self.out):
+            raise OfhkitError(f"--out {out}: nothing can be written there; name another folder")
+
+    @property
+    def failed(self) -> int:
+        """How many pictures failed."""
+        return sum(row["status"] == "failed" for row in self.rows)
+
+    def write(self, outcome: Outcome, name: str) -> None:
+        """Write what there is of a picture and note its fate."""
+        row = {"input": str(outcome.picture.path or outcome.picture.name), "name": name, "notes": _notes(outcome)}
+        if outcome.image is None:
+            self._remove(name)
+            self.rows.append({**row, "status": "failed", "error": outcome.error})
+            return
+        self._save(f"{name}.png", outcome.image)
+        faces, photo = outcome.faces, outcome.kind == "photo"
+        matrices = np.array([f.matrix for f in faces if f.matrix is not None]).reshape(-1, 2, 3)
+        overlay = draw_overlay(outcome.picture.rgb, outcome.hole.mask, matrices)
+        self._save(f"overlays/{name}.png", overlay)
+        spreads = []
+        for i, face in enumerate(faces, 1):
+            if photo:
+                self._save(f"faces/{name}_{i}.png", face.sr)
+            if face.spread is not None:
+                self._save(f"sureness/{name}_{i}.png", draw_sureness(face.spread, face.invented))
+                inside = face.spread[face.invented] if face.invented.any() else face.spread
+                spreads.append(float(inside.mean()))
+        self.rows.append(
+            {
+                **row,
+                "status": "restored",
+                "kind": outcome.kind,
+                "faces": len(faces),
+                "hidden_of_256": " ".join(str(int(f.mask.sum())) for f in faces),
+                "consistency_db": " ".join(f"{f.consistency:.2f}" for f in faces),
+                "spread_in_hole": " ".join(f"{s:.4f}" for s in spreads),
+                "output": f"{name}.png",
+            }
+        )
+
+    def save_table(self) -> Path:
+        """Write ``results.csv``: one line a picture."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.rows)
+        return atomic_write(self.out / "results.csv", text.getvalue().encode("utf-8", "backslashreplace"))
+
+    def _save(self, name: str, image: np.ndarray) -> None:
+        try:
+            atomic_write(self.out / name, png(image, self.info))
+        except OSError as error:
+            raise OfhkitError(f"{self.out / name} cannot be written: {error.strerror or error}") from None
+
+    def _remove(self, name: str) -> None:
+        """Remove what an earlier run restored under this name; never a file that ofhkit did not write."""
+        numbered = (self.out / folder / f"{name}_{i}.png" for folder in ("faces", "sureness") for i in range(1, 100))
+        for path in (self.out / f"{name}.png", self.out / "overlays" / f"{name}.png", *numbered):
+            try:
+                with Image.open(path) as image:
+                    ours = WARNING in str(image.info.get("Comment", ""))
+            except (OSError, SyntaxError, ValueError):
+                continue
+            if ours:
+                path.unlink(missing_ok=True)
+
+
+def _notes(outcome: Outcome) -> str:
+    found = (f"hole: {', '.join(outcome.hole.found)}",) if outcome.hole and outcome.hole.found else ()
+    return "; ".join((*found, *outcome.notes))

@@ -1,0 +1,60 @@
+"""Restore pictures: tiny faces, aligned faces, whole photographs, videos; with or without a hole.
+
+    python tools/infer.py photo.jpg --out restored --box 210,95,60,40
+    python tools/infer.py faces/ 'more/*.png' --out restored --mask masks/
+    python tools/infer.py damaged.png --out restored --mask auto --sureness
+
+Writes NAME.png, overlays/NAME.png (what was understood), for photographs faces/NAME_1.png …, and results.csv with every
+picture's fate. Exit code 1: at least one picture failed, and has no output; the others have theirs.
+"""
+
+import warnings
+from pathlib import Path
+
+from ofhkit.cli import Parser, run
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, videos, folders, glob patterns")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--model", default=None, metavar="NAME|FILE", help="shipped model or safetensors file")
+    parser.add_argument(
+        "--mask", metavar="FILE|DIR|auto|none",
+        help="the hole: a mask file, a folder of them, found by itself, or none (default: where the picture is "
+        "transparent)",
+    )  # fmt: skip
+    parser.add_argument("--invert-mask", action="store_true", help="dark parts of the mask are hidden")
+    parser.add_argument("--box", action="append", default=[], metavar="x,y,w,h", help="a hidden rectangle (repeatable)")
+    parser.add_argument(
+        "--color", action="append", default=[], metavar="R,G,B[,tol]", help="what is painted so is hidden (repeatable)"
+    )
+    parser.add_argument("--kind", default="auto", help="auto, tiny (16x16), aligned (square crops) or photo")
+    parser.add_argument(
+        "--paste", default="auto", help="into a photo: the hole, the face, or auto (hole if there is one)"
+    )
+    parser.add_argument("--sureness", action="store_true", help="also draw where the model is unsure")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of videos, every N-th frame")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="faces at once (default: 64)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    args = parser.parse_args()
+
+    from PIL import Image
+
+    from ofhkit import apis
+    from ofhkit.restoration import HoleOptions, Restorer, restore_files
+    from ofhkit.restoration.holes import parse_box, parse_color
+
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in a sentence of our own
+    hole = HoleOptions(
+        args.mask, [parse_box(b) for b in args.box], [parse_color(c) for c in args.color], args.invert_mask
+    )
+    model = apis.load_model(args.model or apis.DEFAULT_MODEL, args.device)
+    restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
+    done = restore_files(args.inputs, args.out, restorer, args.every)
+    print(f"{len(done.rows) - done.failed} restored, {done.failed} failed: {args.out / 'results.csv'}")
+    return 1 if done.failed else 0
+
+
+if __name__ == "__main__":
+    run(main)

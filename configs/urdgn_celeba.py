@@ -25,8 +25,8 @@ steps = dict(
         discriminator_optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
         schedule=[
             dict(type="CosineAnnealingLR", eta_min=1e-6),
-            dict(type="ConstantLR", factor=0.1, begin=0, end=10),
-            dict(type="ConstantLR", factor=0.2, begin=0, end=30),
+            dict(type="ConstantLR", factor=0.1, begin=0, end=10, scaled=False),
+            dict(type="ConstantLR", factor=0.2, begin=0, end=30, scaled=False),
         ],
     ),
 )

@@ -113,6 +113,8 @@ def scale_schedule(
 ) -> list[dict]:
     """Scale the iteration counts of schedules by ``budget``; ``T_max`` defaults to the whole step.
 
+    A schedule with ``scaled=False`` (a warm-up of so many updates) keeps its counts.
+
     >>> scale_schedule(dict(type='MultiStepLR', milestones=[100, 200]), 0.1, 30)[0]['milestones']
     [10, 20]
     """
@@ -122,12 +124,12 @@ def scale_schedule(
 
 def _scale(schedule: Mapping[str, Any], budget: float, iterations: int) -> dict:
     scaled: dict[str, Any] = {"by_epoch": False, **schedule}
-    for key in _SCALED:
+    for key in _SCALED if scaled.pop("scaled", True) else ():
         if key in scaled:
             value = scaled[key]
-            scaled[key] = (
-                [max(1, round(v * budget)) for v in value] if isinstance(value, list) else max(1, round(value * budget))
-            )
+            least = 0 if key == "begin" else scaled.get("begin", 0) + 1 if key == "end" else 1
+            several = [max(least, round(v * budget)) for v in (value if isinstance(value, list) else [value])]
+            scaled[key] = several if isinstance(value, list) else several[0]
     if scaled.get("type") == "CosineAnnealingLR":
         scaled.setdefault("T_max", iterations)
     return scaled

@@ -1,9 +1,13 @@
 """Mixed precision on a CPU, and schedules that scale with the budget."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from torch import nn
 
+from ofhkit.config import load_config
 from ofhkit.engine.optim import AmpWrapper, amp_dtype, build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
 from ofhkit.errors import OfhkitError
 
@@ -49,3 +53,24 @@ def test_wrong_names_are_answered():
         build_optimizer(nn.Linear(1, 1).parameters(), dict(type="RMSprp"))
     with pytest.raises(OfhkitError, match="no parameters to train"):
         build_optimizer([], dict(type="Adam"))
+
+
+@pytest.mark.parametrize("budget", [1e-4, 0.01, 1.0, 3.0])
+def test_short_budgets_leave_every_phase_an_iteration(budget):
+    phases = [dict(type="ConstantLR", factor=0.1, begin=begin, end=begin + 10) for begin in (0, 10)]
+    phases.append(dict(type="ConstantLR", factor=0.5, begin=0, end=30, scaled=False))
+    scaled = scale_schedule(phases, budget, 5)
+    assert scaled[0]["begin"] == 0
+    assert all(phase["begin"] < phase["end"] for phase in scaled)
+    assert scaled[2] == dict(type="ConstantLR", factor=0.5, begin=0, end=30, by_epoch=False)
+    build_schedulers(scaled, OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)))
+
+
+@pytest.mark.parametrize("config", sorted((Path(__file__).parents[2] / "configs").glob("*_celeba.py")), ids=str)
+def test_every_method_can_be_trained_at_any_budget(config):
+    for step in load_config(config).steps.values():
+        if "iterations" in step:
+            for budget in (1e-5, 0.01):
+                iterations = max(1, round(step.iterations * budget))
+                schedule = scale_schedule(step.get("schedule"), budget, iterations)
+                build_schedulers(schedule, OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)))

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from ofhkit.benchmarks import inference, operators, timing, training
+from ofhkit.benchmarks import data, inference, metrics, operators, timing, training
 from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 
@@ -74,3 +74,21 @@ def test_operators_run_forward_and_backward():
     for calls in (operators.convolutions(x, weight, False), operators.normalisations(x, False)):
         gradients = [call() for call in calls.values()]
         assert all(torch.isfinite(g).all() for pair in gradients for g in pair)
+
+
+def test_the_scores_agree_with_the_numpy_code():
+    (table,) = metrics.run(CPU, (2,), 1, False)
+    apart = {row["variant"]: (row["PSNR apart"], row["SSIM apart"]) for row in table.rows}
+    assert max(apart["ofhkit, float64"]) < 1e-12
+    assert apart["ofhkit, float32"][1] < 1e-6
+    assert apart["ofhkit, float32"][1] > 0
+
+
+def test_the_jpeg_pipeline_makes_the_same_batch_and_shrinking_the_same_bytes():
+    hr = torch.from_numpy(metrics.pictures(4)[0]).permute(0, 3, 1, 2).contiguous()
+    jpegs = data.JpegFaces([data.encode(face) for face in hr.permute(0, 2, 3, 1).numpy()])
+    item = jpegs[5]
+    assert item["hr"].shape == (3, 128, 128)
+    assert torch.equal(item["lr"], item["lr_gt"] * (1 - item["mask"]))
+    assert len(jpegs) == data.EPOCH
+    assert data.differing_bytes(hr) == 0

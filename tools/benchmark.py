@@ -1,8 +1,9 @@
-"""Measure the fused operators, inference or a training step beside the plain forms, in one process.
+"""Measure inference, a training step, the operators, data or scores beside what else one would use, in one process.
 
     python tools/benchmark.py inference
     python tools/benchmark.py train --batch 16 --threads 2 --compile
     python tools/benchmark.py ops --device cuda --precision bfloat16
+    python tools/benchmark.py data; python tools/benchmark.py metrics
 
 Every variant is called once untimed and once timed a turn, in turns; medians. The matrix product, the convolution and
 the copy that bound them are measured in the same loop. Markdown and JSON go to --out.
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from ofhkit.cli import Parser, run
 
-BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,)}
+BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}
 
 
 def main() -> None:
@@ -31,12 +32,13 @@ def main() -> None:
 
     import torch
 
-    from ofhkit.benchmarks import inference, operators, timing, training
+    from ofhkit.benchmarks import data, inference, metrics, operators, timing, training
 
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(args.tf32)
-    module = {"inference": inference, "train": training, "ops": operators}[args.what]
+    modules = {"inference": inference, "train": training, "ops": operators, "data": data, "metrics": metrics}
+    module = modules[args.what]
     batches = tuple(args.batch or BATCHES[args.what])
     tables = module.run(torch.device(args.device), batches, args.rounds, args.compile, args.precision)
     suffix = "" if args.device == "cpu" and args.precision == "float32" else f"_{args.device}_{args.precision}"

@@ -4,7 +4,6 @@ Each group holds the ways to one number; compare within a group only. On a machi
 of one thread tells more: ``OMP_NUM_THREADS=1`` and ``--benchmark-timer=time.process_time``.
 """
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from ofhkit.benchmarks.metrics import numpy_scores, numpy_ssim
 from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.resample import downsample_cubic, downsample_cubic_uint8
 from ofhkit.models.losses.perceptual import _network, lpips_maps, pool_lpips
@@ -31,26 +31,10 @@ def tensors(faces):
     return [torch.from_numpy(f).permute(0, 3, 1, 2).contiguous().float() / 255 for f in faces]
 
 
-def numpy_ssim(x, y):
-    """The usual numpy implementation: five filtered maps a channel, valid region, float64."""
-    kernel = cv2.getGaussianKernel(11, 1.5)
-    window = kernel @ kernel.T
-    mx, my, xx, yy, xy = (cv2.filter2D(z, -1, window)[5:-5, 5:-5] for z in (x, y, x * x, y * y, x * y))
-    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
-    c1, c2 = 6.5025, 58.5225
-    return (((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))).mean()
-
-
-def score_numpy(faces):
-    for x, y in zip(*(f.astype(np.float64) for f in faces)):
-        10 * np.log10(255**2 / ((x - y) ** 2).mean())
-        numpy_ssim(x, y)
-
-
 @pytest.mark.benchmark(group="psnr + ssim, 64 faces")
 class TestScores:
     def test_numpy(self, benchmark, faces):
-        benchmark(score_numpy, faces)
+        benchmark(numpy_scores, *faces)
 
     def test_scikit_image_ssim_only(self, benchmark, faces):
         settings = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2, data_range=255)

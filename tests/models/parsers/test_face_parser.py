@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -54,3 +55,15 @@ def test_weights_that_do_not_ship_are_refused():
     with pytest.raises(OfhkitError, match="no asset"):
         FaceParser(weights="face_parser.safetensor")
     assert isinstance(FaceParser(channels=(4, 4)).classify, nn.Conv2d)
+
+
+@pytest.mark.parametrize("balance", [0, 0.5, 1])
+def test_the_loss_is_the_weighted_mean_of_the_pixels(balance):
+    logits = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 3] * 3).reshape(2, 3, 5)
+    likelihood = -torch.log_softmax(logits, 1).numpy()
+    counts = np.bincount(labels.flatten(), minlength=4)
+    weight = np.array([float(c) ** -balance if c else 0 for c in counts])[labels]
+    rows = np.take_along_axis(likelihood, labels.numpy()[:, None], 1)[:, 0]
+    expected = (weight * rows).sum() / weight.sum()
+    assert ParsingLoss(balance=balance)(logits, labels).item() == pytest.approx(expected, rel=1e-12)

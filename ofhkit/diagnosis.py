@@ -40,6 +40,22 @@ def check_requirements(versions: Mapping[str, str], requires: list[str]) -> Iter
     >>> [f.remedy for f in check_requirements({'lpips': '0.1.3'}, ['lpips>=0.1.4', 'pytest; extra == "test"'])]
     ["pip install 'lpips>=0.1.4'"]
     """
+    bad = unmet(versions, requires)
+    for requirement in bad:
+        name = requirement.name.lower()
+        text = f"{name} {versions.get(name, 'is missing')}, needed: {requirement.specifier or 'any version'}"
+        pair = " torchvision" if name == "torch" else ""  # pip finds the one that belongs to it
+        yield Finding(text, f"pip install '{requirement.name}{requirement.specifier}'{pair}")
+    if not bad:
+        yield Finding("every required package is there")
+
+
+def unmet(versions: Mapping[str, str], requires: list[str]) -> list[Requirement]:
+    """Requirements (those of extras left aside) that are missing or there in another version; mmcv serves as mmcv-lite.
+
+    >>> [str(r) for r in unmet({'mmcv': '2.1', 'torch': '2.4.0'}, ['torch>=2.6', 'mmcv-lite>=2.1'])]
+    ['torch>=2.6']
+    """
     bad = []
     for requirement in map(Requirement, requires):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
@@ -49,10 +65,7 @@ def check_requirements(versions: Mapping[str, str], requires: list[str]) -> Iter
             continue
         if name not in versions or not requirement.specifier.contains(versions[name], prereleases=True):
             bad.append(requirement)
-            text = f"{name} {versions.get(name, 'is missing')}, needed: {requirement.specifier or 'any version'}"
-            yield Finding(text, f"pip install '{requirement.name}{requirement.specifier}'")
-    if not bad:
-        yield Finding("every required package is there")
+    return bad
 
 
 def check_torchvision(versions: Mapping[str, str], requires: list[str]) -> Iterator[Finding]:
@@ -147,14 +160,23 @@ def check_lpips(versions: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_plugins() -> Iterator[Finding]:
-    """Whether every plugin loads."""
+    """Whether every plugin loads, and beside the package's own components."""
     try:
         plugins.load()
+        from ofhkit.registry import ROLES
+
+        for registry in ROLES.values():  # two components of one name show when both are there
+            registry.names()
     except OfhkitError as error:
-        yield Finding(f"plugins: {error}", "pip uninstall one of the two, or leave it out of --plugins")
+        yield Finding(f"plugins: {error}", "pip uninstall it, or leave it out of --plugins and OFHKIT_PLUGINS")
+        return
+    except Exception as error:
+        yield Finding(f"plugins cannot be looked at: {type(error).__name__}: {error}", "what is printed above, first")
         return
     for name, reason in plugins.broken().items():
-        yield Finding(f"plugin {name}: {reason}", f"pip install --upgrade {name.split()[0]} (or uninstall it)")
+        package, _, version = name.partition(" ")
+        mend = f"pip install --upgrade {package}" if version else "correct it"
+        yield Finding(f"plugin {name}: {reason}", f"{mend}, or leave it out")
     if not plugins.broken():
         yield Finding("plugins: none is broken")
 
@@ -162,8 +184,9 @@ def check_plugins() -> Iterator[Finding]:
 def diagnose(work_dir: Path) -> Iterator[Finding]:
     """Look at everything; findings come in the order in which they should be mended."""
     versions = installed()
-    yield from check_requirements(versions, metadata.requires("ofhkit") or [])
-    if "torchvision" in versions:
+    requires = metadata.requires("ofhkit") or []
+    yield from check_requirements(versions, requires)
+    if "torchvision" in versions and "torch" not in [r.name for r in unmet(versions, requires)]:
         yield from check_torchvision(versions, metadata.requires("torchvision") or [])
     yield from check_rivals(versions)
     try:

@@ -47,6 +47,7 @@ def test_an_unknown_role_is_answered():
     ("findings", "remedy"),
     [
         (diagnosis.check_requirements({}, ["numpy>=1.24"]), "pip install 'numpy>=1.24'"),
+        (diagnosis.check_requirements({"torch": "2.4.0"}, ["torch>=2.6"]), "pip install 'torch>=2.6' torchvision"),
         (diagnosis.check_requirements({"mmcv": "2.1"}, ["mmcv-lite>=2.1"]), ""),
         (diagnosis.check_torchvision({"torch": "2.15.0+cpu", "torchvision": "0.29.2"}, ["torch==2.15.0"]), ""),
         (
@@ -88,3 +89,30 @@ def test_doctor_prints_findings_and_says_by_its_status(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["doctor.py"])
     assert doctor["main"]() == 1
     assert capsys.readouterr().out == "ok   a is well\nBAD  b is not\n       mend: pip install b\n"
+
+
+def test_doctor_needs_nothing_but_what_it_looks_at(monkeypatch):
+    def breaks():
+        raise ModuleNotFoundError("No module named 'mmengine'")
+
+    monkeypatch.setattr(diagnosis.plugins, "load", breaks)
+    (finding,) = diagnosis.check_plugins()
+    assert finding.text == "plugins cannot be looked at: ModuleNotFoundError: No module named 'mmengine'"
+
+
+def test_broken_plugins_are_mended_where_they_come_from(monkeypatch):
+    monkeypatch.setattr(diagnosis.plugins, "load", lambda: None)
+    monkeypatch.setattr(diagnosis.plugins, "broken", lambda: {"sharp 1.5": "why", "mine": "why"})
+    remedies = [finding.remedy for finding in diagnosis.check_plugins()]
+    assert remedies == ["pip install --upgrade sharp, or leave it out", "correct it, or leave it out"]
+
+
+def test_doctor_without_packaging_says_so(monkeypatch):
+    import runpy
+
+    monkeypatch.delitem(sys.modules, "ofhkit.diagnosis")
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    doctor = runpy.run_path(str(Path(__file__).parents[1] / "tools/doctor.py"))
+    monkeypatch.setattr(sys, "argv", ["doctor.py"])
+    with pytest.raises(OfhkitError, match=r"packaging is missing.*pip install packaging"):
+        doctor["main"]()

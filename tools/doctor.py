@@ -8,6 +8,7 @@ Exits with 1 if something needs mending. Changes nothing.
 from pathlib import Path
 
 from ofhkit.cli import Parser, run
+from ofhkit.errors import OfhkitError
 
 
 def main() -> int:
@@ -15,7 +16,11 @@ def main() -> int:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs"), metavar="DIR", help="root of all runs")
     args = parser.parse_args()
 
-    from ofhkit.diagnosis import diagnose
+    try:
+        from ofhkit.diagnosis import diagnose
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        raise OfhkitError(f"{package} is missing, so nothing can be looked at; mend: pip install {package}") from None
 
     bad = 0
     for finding in diagnose(args.work_dir):

@@ -108,7 +108,12 @@ def _is_method(config: str | Path) -> bool:
 
 
 def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:
-    model = load_model(file, device)
+    try:
+        model = load_model(file, device)
+    except OfhkitError as error:
+        if imports := config.get("custom_imports"):  # a stored configuration is data: it imports nothing by itself
+            raise OfhkitError(f"{error}. It was trained with a plugin: --plugins {','.join(imports)}") from None
+        raise
     return Pipeline(model.info["method"], name, model, config, hashlib.sha256(file.read_bytes()).hexdigest())
 
 

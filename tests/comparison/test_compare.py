@@ -14,6 +14,7 @@ from ofhkit.comparison.compare import compare
 from ofhkit.datasets import PackedFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.statistics import paired_p_value
+from ofhkit.registry import UPSAMPLERS
 
 LIMITED = {"data.dataset.limit": 4}  # as in a short training; --limit goes before it
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+FSRCNN", "OFHNet"]
@@ -137,3 +138,11 @@ def test_broken_weights_are_not_scored(pack, tmp_path, value):
     with pytest.raises(OfhkitError, match="sr holds NaN or infinity"):
         compare([], work_dir=tmp_path, out=tmp_path / "out", device="cpu", quick=True)
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_missing_plugin_is_named_with_the_option_that_loads_it(pack, tmp_path, monkeypatch):
+    stored = write_pipeline(tmp_path, "one", "IN+FSRCNN", pack, FSRCNN).with_name("config.json")
+    stored.write_text(json.dumps({**json.loads(stored.read_text()), "custom_imports": ["beside/mine.py"]}))
+    monkeypatch.delitem(UPSAMPLERS.module_dict, "FSRCNN")
+    with pytest.raises(OfhkitError, match=r"unknown upsampler 'FSRCNN'.*with a plugin: --plugins beside/mine.py"):
+        compare([], work_dir=tmp_path, device="cpu")

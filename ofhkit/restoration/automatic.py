@@ -14,6 +14,7 @@ __all__ = ["find_damage"]
 FLAT = 3  # grey levels that a block may vary in: JPEG's ripple
 MIN_BLOCK = 9 / 256  # of the picture's area: three by three pixels of a 16x16 face
 RECTANGULAR = 0.9  # share of its bounding box that a block fills
+EDGE = 12  # grey levels by which a block differs from what is beside it
 SMEARED = 24  # grey levels by which JPEG moves the pixels beside a block
 LARGEST_SPECK = 12  # pixels
 FEWEST_DROPOUTS = 0.005  # of the picture
@@ -87,9 +88,19 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
         rows, columns = (_longest(like[y : y + h + 1, x : x + w + 1].mean(axis) > 0.5) for axis in (1, 0))
         box = [y + rows.start, y + rows.stop, x + columns.start, x + columns.stop]
         inside = like[box[0] : box[1], box[2] : box[3]]
-        if min(inside.shape) >= 3 and inside.size >= smallest and inside.mean() >= RECTANGULAR:
+        fits = min(inside.shape) >= 3 and inside.size >= smallest and inside.mean() >= RECTANGULAR
+        if fits and (tiny or _stands_out(box, values, colour)):
             blocks.append(box if tiny else _grown(box, (np.abs(values - colour) <= SMEARED).all(-1)))
     return blocks
+
+
+def _stands_out(box: list[int], values: np.ndarray, colour: np.ndarray) -> bool:
+    """Whether the picture changes at once beyond the rectangle's sides, as a wall's or a sky's flat parts do not."""
+    top, bottom, left, right = box
+    lines = [values[r : r + 1, left:right] for r in (top - 3, bottom + 2) if 0 <= r < len(values)]
+    lines += [values[top:bottom, c : c + 1] for c in (left - 3, right + 2) if 0 <= c < values.shape[1]]
+    beyond = [(np.abs(line - colour).max(-1) > EDGE).ravel() for line in lines]
+    return bool(beyond) and bool(np.concatenate(beyond).mean() >= 0.7) and min(b.mean() for b in beyond) >= 0.3
 
 
 def _longest(flags: np.ndarray) -> slice:

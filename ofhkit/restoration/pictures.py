@@ -24,7 +24,7 @@ PICTURES = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".mpo", "
             ".tif", ".tiff", ".webp")  # fmt: skip
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 MOVING = {"AVIF", "GIF", "PNG", "TIFF", "WEBP"}  # formats whose frames are pictures, and not previews or layers
-MAX_PIXELS = 100_000_000
+MAX_PIXELS, MAX_SIDE = 100_000_000, 32_000  # OpenCV resamples no longer sides
 _TIFF = (b"II*\0", b"MM\0*")
 
 
@@ -120,6 +120,8 @@ def _still_or_animation(path: Path, every: int) -> Iterator[Picture]:
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise OfhkitError(f"{path}: {width}x{height} are more than {MAX_PIXELS:,} pixels; reduce it first")
+    if max(width, height) > MAX_SIDE:
+        raise OfhkitError(f"{path}: {width}x{height} has a side of more than {MAX_SIDE:,} pixels; cut it first")
 
 
 def _decode(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from ofhkit.restoration.faces import LR_SIZE, FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
 from ofhkit.restoration.inference import run_batches
 from ofhkit.restoration.pictures import Picture
+from ofhkit.restoration.specks import fill_specks
 
 __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 
@@ -80,11 +82,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A picture whose faces are found."""
+    """A picture whose faces are found; ``rgb`` and ``solid`` are picture and hole once specks are filled."""
 
     picture: Picture
     kind: str
     hole: Hole
+    rgb: np.ndarray
+    solid: np.ndarray
     matrices: list[np.ndarray | None]
     scores: list[float]
     seen: list[Seen]
@@ -145,9 +149,12 @@ class Restorer:
             hole = find_hole(picture, self.hole)
             if hole.mask.all():
                 raise OfhkitError("everything is hidden: there is nothing to go by")
-            kind, matrices, scores, notes = self._locate(picture.rgb, hole.mask)
-            seen = [see(picture.rgb, hole.mask, matrix) for matrix in matrices]
-            if kind == "photo" and hole.mask.any():
+            rgb, solid, specks = fill_specks(picture.rgb, hole.mask)
+            kind, matrices, scores, notes = self._locate(rgb, solid)
+            if specks:
+                notes.append(f"{specks} scattered pixels filled from their neighbours")
+            seen = [see(rgb, solid, matrix) for matrix in matrices]
+            if kind == "photo" and solid.any():
                 kept = [i for i, s in enumerate(seen) if s.mask.any()]
                 if not kept:
                     raise OfhkitError(f"the hole touches none of the {len(seen)} faces that were found")
@@ -159,12 +166,15 @@ class Restorer:
                 raise OfhkitError("a face is hidden altogether: there is nothing to go by")
         except OfhkitError as error:
             return Outcome(picture, hole=hole, error=str(error), notes=picture.notes)
+        except (cv2.error, MemoryError, ValueError, RuntimeError) as error:  # one odd picture must not end a long run
+            reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+            return Outcome(picture, hole=hole, error=f"it could not be processed ({reason})", notes=picture.notes)
         if max(areas) > TRAINED_AREA:
             notes.append(
                 f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {TRAINED_AREA} "
                 "that the models are trained for"
             )
-        return _Plan(picture, kind, hole, matrices, scores, seen, (*picture.notes, *notes))
+        return _Plan(picture, kind, hole, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
 
     def _locate(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[str, list, list[float], list[str]]:
         """Kind, matrices, detector's scores and notes of a picture."""
@@ -221,9 +231,8 @@ class Restorer:
         outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.hole, plan.notes)
         if plan.kind != "photo":
             return outcome
-        hidden = plan.hole.mask
-        hole = hidden if self.paste == "hole" or (self.paste == "auto" and hidden.any()) else None
-        image = plan.picture.rgb
+        hole = plan.solid if self.paste == "hole" or (self.paste == "auto" and plan.hole.mask.any()) else None
+        image = plan.rgb
         for face in sorted(faces, key=lambda f: f.score):  # where two overlap the surer one lies on top
             image = paste_back(image, face.sr, face.matrix, hole)
         return replace(outcome, image=image)

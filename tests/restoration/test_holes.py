@@ -161,5 +161,9 @@ def test_auto_finds_a_block_after_jpeg(tmp_path):
 def test_auto_leaves_whole_pictures_alone():
     assert find_damage(RGB) == (pytest.approx(np.zeros((128, 128))), ())
     assert not find_damage(np.full((20, 20, 3), 9, np.uint8))[0].any()
+    walled = RGB.copy()
+    walled[:40, :50] = 250 - np.mgrid[:40, :50][1][..., None] // 2  # a bright wall that darkens slowly
+    walled[:40, 50:] = 225 - np.mgrid[:40, :78][1][..., None] // 2
+    assert not find_damage(walled)[0].any()
     tiny = Picture("tiny", RGB[::8, ::8].copy())
     assert find_hole(tiny, HoleOptions(mask="auto")).found == ("auto: no damage seen",)

@@ -157,6 +157,12 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
         only(tmp_path / "large.png")
 
 
+def test_too_long_a_side_is_refused(tmp_path):
+    Image.new("L", (32_001, 1)).save(tmp_path / "long.png")
+    with pytest.raises(OfhkitError, match=r"long\.png: 32001x1 has a side of more than 32,000"):
+        only(tmp_path / "long.png")
+
+
 def test_values_of_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.full((20, 20), -3.5, np.float32)).save(tmp_path / "odd.tif")
     with pytest.raises(OfhkitError, match=r"odd\.tif: its values are neither"):

@@ -122,6 +122,26 @@ def test_faces_without_a_hole_are_left_and_a_hole_without_a_face_fails(model):
     assert (outcome.image[:, :420] == pair[:, :420]).all()
 
 
+def test_scattered_dropouts_are_filled_from_their_neighbours(model):
+    picture, dropped = photo(), rng.random((300, 420)) < 0.15
+    damaged = picture.copy()
+    damaged[dropped] = 0
+    outcome = restore(model, damaged, HoleOptions(mask=dropped))
+    assert (outcome.kind, len(outcome.faces)) == ("photo", 1)
+    assert "scattered pixels filled" in outcome.notes[-1]
+    assert (outcome.image[~dropped] == picture[~dropped]).mean() > 0.95
+    error = np.abs(outcome.image.astype(float) - picture)[dropped].mean()
+    assert error < 0.1 * np.abs(damaged.astype(float) - picture)[dropped].mean()
+
+
+def test_an_odd_picture_does_not_end_a_run(model, monkeypatch):
+    def fail(*_):
+        raise cv2.error("too odd")
+
+    monkeypatch.setattr(Restorer, "_locate", fail)
+    assert "could not be processed (too odd)" in restore(model, photo()).error
+
+
 @pytest.mark.parametrize(
     ("rgb", "options", "message"),
     [

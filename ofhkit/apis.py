@@ -10,6 +10,7 @@ from ofhkit.comparison.compare import compare
 from ofhkit.comparison.pipelines import resolve_data
 from ofhkit.config import load_config
 from ofhkit.engine.curriculum import Options, check_run, run_curriculum
+from ofhkit.engine.distributed import once, processes
 from ofhkit.progress import say
 from ofhkit.restoration import Result, hallucinate
 from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
@@ -22,6 +23,7 @@ __all__ = [
     "export_weights",
     "hallucinate",
     "load_model",
+    "processes",
     "train",
     "zoo",
 ]
@@ -54,7 +56,7 @@ def train(
     resolve_data(config, data_root)
     name = Path(config_file).stem
     model = run_curriculum(config, name, options, say)
-    if config.evaluation.after_training and model.is_file():
+    if config.evaluation.after_training and once(model.is_file):
         limit = config.evaluation.after_training
         compare([config_file], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
     return model

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 from ofhkit import plugins
 from ofhkit.errors import OfhkitError, did_you_mean
 
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose description keeps its lines and whose errors name the nearest option.
@@ -48,6 +50,12 @@ def common(parser: argparse.ArgumentParser) -> None:
         "--data-root", type=Path, metavar="DIR", help="a prepared pack, or a CelebA folder, which is then prepared once"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="none",
+        help="what started this as one of several processes",
+    )
     parser.add_argument(
         "--cfg-options", nargs="+", action="extend", metavar="KEY=VALUE", help="override configuration values"
     )

@@ -6,10 +6,19 @@ import sys
 import time
 from typing import TextIO
 
+_silent = False
+
+
+def silence(silent: bool) -> None:
+    """Stop (or start again) everything this module prints: of several processes of a job only one speaks."""
+    global _silent
+    _silent = silent
+
 
 def say(line: str) -> None:
     """Print a line for the person who waits; results go to standard output, this does not."""
-    print(line, file=sys.stderr, flush=True)
+    if not _silent:
+        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -40,7 +49,7 @@ class Progress:
         self.done += units
         now = time.monotonic()
         finished = self.done >= self.total
-        if not finished and now - self.last < self.interval:
+        if _silent or (not finished and now - self.last < self.interval):
             return
         self.last = now
         line = self._line(now - self.start)

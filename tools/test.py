@@ -30,20 +30,21 @@ def main() -> None:
     from ofhkit import apis
     from ofhkit.config import parse_options
 
-    apis.compare(
-        args.configs,
-        work_dir=args.work_dir,
-        data_root=args.data_root,
-        out=args.out,
-        checkpoint=args.checkpoint,
-        limit=args.limit,
-        device=args.device,
-        cfg_options=parse_options(args.cfg_options),
-        metrics=args.metrics,
-        sweeps=args.sweep,
-        sweep_limit=args.sweep_limit,
-        faces=args.faces,
-    )
+    with apis.processes(args.launcher, args.device):
+        apis.compare(
+            args.configs,
+            work_dir=args.work_dir,
+            data_root=args.data_root,
+            out=args.out,
+            checkpoint=args.checkpoint,
+            limit=args.limit,
+            device=args.device,
+            cfg_options=parse_options(args.cfg_options),
+            metrics=args.metrics,
+            sweeps=args.sweep,
+            sweep_limit=args.sweep_limit,
+            faces=args.faces,
+        )
 
 
 if __name__ == "__main__":

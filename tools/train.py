@@ -2,6 +2,8 @@
 
     python tools/train.py configs/ofhnet_celeba.py --data-root DIR [--budget 0.01]
 
+    torchrun --nproc_per_node N tools/train.py CONFIG --launcher pytorch
+
 Goes on by itself where it was stopped. Steps that methods share are trained once.
 """
 
@@ -34,7 +36,8 @@ def main() -> None:
         amp=args.amp,
         fresh=args.fresh,
     )
-    apis.train(args.config, options, args.data_root, parse_options(args.cfg_options), args.seed)
+    with apis.processes(args.launcher, args.device):
+        apis.train(args.config, options, args.data_root, parse_options(args.cfg_options), args.seed)
 
 
 if __name__ == "__main__":

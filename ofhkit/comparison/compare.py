@@ -20,6 +20,7 @@ from ofhkit.comparison.scoring import Scored, Suite, add_statistics, pick_metric
 from ofhkit.comparison.sweep import run_sweep, write_sweep
 from ofhkit.comparison.write_report import write_report
 from ofhkit.config import override
+from ofhkit.engine.distributed import is_main, main_first
 from ofhkit.engine.draws import first
 from ofhkit.engine.runner import pick_device
 from ofhkit.errors import OfhkitError
@@ -52,6 +53,8 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
 
+    The processes of a job share the faces; the first one writes.
+
     Args:
         configs: configuration files; none = everything finished under ``work_dir``.
         checkpoint: score this file instead of the newest finished run of the one configuration.
@@ -78,7 +81,8 @@ def compare(
     suite = pick_metrics(config.evaluation.metrics, QUICK if quick else metrics)
     wanted = {} if quick else config.evaluation.get("sections", {})
     sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
-    dataset = DATASETS.build({**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})})
+    test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
+    dataset = main_first(lambda: DATASETS.build(test))
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
     notes = list(suite.notes)
 
@@ -95,6 +99,8 @@ def compare(
     gallery = make_gallery(scored, dataset, faces)
     subset = first(dataset, sweep_limit)
     swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
+    if not is_main():
+        return rows
     table = write_tables(out / "table1", rows, with_others(rows), protocol)
     if second := present(TABLE2, rows):
         table += "\n" + write_tables(out / "table2", rows, second, protocol)

@@ -11,6 +11,7 @@ from typing import Any
 from ofhkit.config import from_json, load_config, request_custom_imports
 from ofhkit.datasets.celeba import find_or_prepare
 from ofhkit.engine.curriculum import MODEL
+from ofhkit.engine.distributed import once
 from ofhkit.errors import OfhkitError
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.progress import say
@@ -53,7 +54,7 @@ def resolve_data(config: Any, data_root: str | Path | None) -> None:
             config.data.dataset = dataset = type(dataset)(type="PackedFaces")
         dataset["root"] = str(data_root)
     if "root" in dataset:
-        dataset["root"] = str(find_or_prepare(dataset["root"], say=say))
+        dataset["root"] = once(lambda: str(find_or_prepare(dataset["root"], say=say)))
 
 
 def find_pipelines(

@@ -12,6 +12,7 @@ from torch import Tensor
 from ofhkit.comparison.baselines import MEAN_FACE
 from ofhkit.comparison.cost import count_gmacs, count_parameters, milliseconds
 from ofhkit.comparison.pipelines import Pipeline
+from ofhkit.engine.distributed import once
 from ofhkit.engine.evaluation import evaluate
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
@@ -108,7 +109,7 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
         "gmacs": round(count_gmacs(model, size), 4),
     }
     if timing:
-        row |= {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)}
+        row |= once(lambda: {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)})
     row["budget"] = pipeline.budget
     if pipeline.sha256:
         row["checkpoint_sha256"] = pipeline.sha256

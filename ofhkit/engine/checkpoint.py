@@ -68,11 +68,12 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def load_newest(folder: Path, warn: Any) -> dict | None:
+def newest_checkpoint(folder: Path, warn: Any) -> Path | None:
     """Return the newest readable training checkpoint, telling ``warn`` of each damaged one; None if there is none."""
     for path in list_checkpoints(folder):
         try:
-            return load_checkpoint(path)
+            load_checkpoint(path)
+            return path
         except OfhkitError as error:
             warn(f"{error}; trying the one before")
     return None

@@ -11,17 +11,20 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ofhkit import __version__
 from ofhkit.checking import complete
 from ofhkit.config import to_json
 from ofhkit.engine.checkpoint import load_weights, save_weights
+from ofhkit.engine.distributed import is_main, main_first, once, world_size
 from ofhkit.engine.hooks.progress import clock
 from ofhkit.engine.runner import pick_device
 from ofhkit.engine.steps import Context, Step, fingerprint
@@ -73,7 +76,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     check_run(config, options)
     device = pick_device(options.device)
     keep_freed_memory()
-    train, val = _datasets(config, say)
+    train, val = main_first(partial(_datasets, config, say))
     config = copy.deepcopy(config)
     config.model = complete(config.model, "model")
     data = {"hash": train.metainfo["data_hash"], "num_train": len(train)}
@@ -86,15 +89,11 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         mark = fingerprint(recipe)
         folder = _folder(options.work_dir, name, key, step, mark)
         wanted = options.steps is None or key in options.steps
-        if options.fresh and wanted:
-            _set_aside(folder)
         with _alone(options.work_dir, folder, say):
-            done = (folder / WEIGHTS).is_file() and _mark_of(folder) == mark
+            done = once(partial(_is_done, folder, mark, anew=options.fresh and wanted))
             if wanted and not done:
                 for needed in (left_out[c] for c in step.builds_on if c in left_out):
                     raise OfhkitError(f"step {key!r} builds on {needed!r}, which is not done: add it to --steps")
-                if not step.shared and _mark_of(folder) not in (None, mark):
-                    say(f"[{key}] settings or data changed: the earlier run is kept as {_set_aside(folder).name}")
                 _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say), mark)
         if done:
             say(f"[{key}] already done: {folder}")
@@ -109,7 +108,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
         )
     path = Path(options.work_dir) / name / MODEL
     if not left_out and all(part in config.model for part in _COMPONENTS):
-        _write_pipeline(path, config, context, train.metainfo.get("template"), say)
+        once(partial(_write_pipeline, path, config, context, train.metainfo.get("template"), say))
     return path
 
 
@@ -141,11 +140,18 @@ def check_run(config: Any, options: Options) -> None:
     for name in options.steps or ():
         if name not in config.steps:
             raise OfhkitError(f"--steps: no step {name!r}; {did_you_mean(name, config.steps)}")
-    plan_steps(config)
+    for name, step in plan_steps(config).items():
+        if not step.alone and step.batch_size % world_size():
+            raise OfhkitError(
+                f"steps.{name}.batch_size {step.batch_size} does not divide among {world_size()} processes: make it a "
+                f"multiple with --cfg-options steps.{name}.batch_size=N, or start another number of processes"
+            )
 
 
 def _alone(work_dir: Path, folder: Path, say: Callable[[str], None]) -> AbstractContextManager:
-    """Hold a step against other processes; whoever waits finds it done."""
+    """Hold a step against other jobs; whoever waits finds it done. A job's first process holds it for all."""
+    if not is_main():
+        return nullcontext()
     lock = Path(work_dir) / ".locks" / f"{folder.parent.name}-{folder.name}"
     return file_lock(lock, waiting=lambda: say(f"another process is training {folder}; waiting for it"))
 
@@ -162,6 +168,12 @@ def _mark_of(folder: Path) -> str | None:
         return None
 
 
+def _is_done(folder: Path, mark: str, anew: bool) -> bool:
+    if anew:
+        _set_aside(folder)
+    return (folder / WEIGHTS).is_file() and _mark_of(folder) == mark
+
+
 def _set_aside(folder: Path) -> Path:
     """Rename a folder out of the way; nothing is deleted."""
     number = 1
@@ -174,12 +186,22 @@ def _set_aside(folder: Path) -> Path:
 
 def _train(job: Job, mark: str) -> None:
     """Carry out a job and write what it delivers."""
+    once(partial(_begin, job, mark))
+    start = time.monotonic()
+    network = job.run() if is_main() or not job.step.alone else None
+    once(partial(_deliver, job, mark, network, time.monotonic() - start))
+
+
+def _begin(job: Job, mark: str) -> None:
+    """Make the folder, out of which an earlier run with other settings has moved, and say in it what is done here."""
+    if not job.step.shared and _mark_of(job.folder) not in (None, mark):
+        job.say(f"[{job.name}] settings or data changed: the earlier run is kept as {_set_aside(job.folder).name}")
     atomic_write(
         job.folder / "step.json", json.dumps({"fingerprint": mark, "recipe": job.recipe}, indent=2, default=str)
     )
-    start = time.monotonic()
-    network = job.run()
-    seconds = time.monotonic() - start
+
+
+def _deliver(job: Job, mark: str, network: nn.Module, seconds: float) -> None:
     component = job.step.component
     header = {"step": job.name, "component": dict(job.context.model[component]), "fingerprint": mark}
     save_weights(job.folder / WEIGHTS, network.state_dict(), {**header, "seconds": round(seconds, 1)})

@@ -83,7 +83,10 @@ class Batches:
 
     def __init__(self, batch_size: int, iterations: int, rank: int = 0, world_size: int = 1):
         if batch_size % world_size:
-            raise OfhkitError(f"batch_size {batch_size} does not divide by the {world_size} processes")
+            raise OfhkitError(
+                f"batch_size {batch_size} does not divide among {world_size} processes: set steps.<step>.batch_size to "
+                f"a multiple of {world_size} with --cfg-options, or start another number of processes"
+            )
         self.batch_size, self.iterations, self.start = batch_size, iterations, 0
         self.share = batch_size // world_size
         self.offset = rank * self.share

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from ofhkit.engine.distributed import rank, world_size
 from ofhkit.engine.draws import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import METRICS
@@ -36,7 +37,9 @@ def evaluate(
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Hallucinate every face of ``dataset`` once and score it.
+    """Hallucinate every face of ``dataset`` once and score it; the processes of a job share the batches.
+
+    Each batch is whole and belongs to one process, so every image's values are those of one process alone.
 
     Args:
         model: has ``test_step(batch)``; is put into eval mode.
@@ -50,11 +53,12 @@ def evaluate(
         raise OfhkitError("there are no faces to score: this split is empty")
     model.eval()
     built = [METRICS.build(metric) for metric in metrics]
-    for start in range(0, len(dataset), batch_size):
+    for number, start in enumerate(range(0, len(dataset), batch_size)):
         indices = range(start, min(start + batch_size, len(dataset)))
-        outputs = model.test_step(fetch(dataset, indices))
-        for metric in built:
-            metric.process(None, outputs)
+        if number % world_size() == rank():
+            outputs = model.test_step(fetch(dataset, indices))
+            for metric in built:
+                metric.process(None, outputs)
         if progress is not None:
             progress(len(indices))
     means: dict[str, float] = {}

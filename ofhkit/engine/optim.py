@@ -11,13 +11,22 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 
+from ofhkit.engine.distributed import average_gradients
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import check_arguments
 
 _SCALED = ("begin", "end", "T_max", "total_iters", "milestones", "step_size")
 
 
-class AmpWrapper(OptimWrapper):
+class SharedWrapper(OptimWrapper):
+    """Averages gradients over the processes of the job before they are clipped and used."""
+
+    def step(self, **kwargs: Any) -> None:
+        average_gradients(p for group in self.param_groups for p in group["params"])
+        super().step(**kwargs)
+
+
+class AmpWrapper(SharedWrapper):
     """Autocast in ``dtype``; gradients are scaled for float16 only (MMEngine's own asserts a GPU and always scales)."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, device_type: str, dtype: torch.dtype, **kwargs: Any):
@@ -35,6 +44,7 @@ class AmpWrapper(OptimWrapper):
         self._inner_count += 1
 
     def step(self, **kwargs: Any) -> None:
+        average_gradients(p for group in self.param_groups for p in group["params"])  # an overflow is everybody's
         if self.clip_grad_kwargs:
             self.scaler.unscale_(self.optimizer)
             self._clip_grad()
@@ -104,7 +114,7 @@ def wrap_optimizer(
     """Put MMEngine's wrapper round an optimizer, with autocast where ``amp`` names a type."""
     clip = dict(clip_grad) if clip_grad else None
     if amp is None:
-        return OptimWrapper(optimizer, clip_grad=clip)
+        return SharedWrapper(optimizer, clip_grad=clip)
     return AmpWrapper(optimizer, device.type, amp, clip_grad=clip)
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook, ParamSchedulerHook
-from mmengine.model import revert_sync_batchnorm
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ofhkit.engine.checkpoint import load_newest, load_strictly, save_checkpoint
+from ofhkit.engine.checkpoint import load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
+from ofhkit.engine.distributed import average, is_main, once
 from ofhkit.errors import OfhkitError
 
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -68,7 +69,7 @@ class TrainLoop(BaseLoop):
         for data in self.dataloader:
             torch.manual_seed(self.seed * 1_000_003 + self.iter)  # dropout: a function of (seed, iteration)
             runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=data)
-            outputs = model.train_step(data, optim_wrapper=runner.optim_wrapper)
+            outputs = average(model.train_step(data, optim_wrapper=runner.optim_wrapper))
             runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=data, outputs=outputs)
             self.iter += 1
         runner.call_hook("after_train")
@@ -124,13 +125,21 @@ class Runner(MMRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to this runner's device."""
-        return revert_sync_batchnorm(model.to(self.device))
+        return model.to(self.device)
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
+        """MMEngine's logger; only the first process writes a file."""
+        if is_main():
+            return super().build_logger(log_level, log_file, **kwargs)
+        return MMLogger.get_instance(self.experiment_name, log_level=log_level)
 
     def _log_env(self, env_cfg: dict) -> None:
         """Say nothing: the curriculum says once what it runs on."""
 
     def say(self, line: str) -> None:
         """Print a line for the person who waits, and keep it in the step's log."""
+        if not is_main():
+            return
         print(line, file=sys.stderr, flush=True)
         with (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
@@ -155,9 +164,10 @@ class Runner(MMRunner):
 
     def load_or_resume(self) -> None:
         """Go on from the newest readable checkpoint of the folder, if there is one."""
-        state = load_newest(Path(self.work_dir), warn=self.say)
-        if state is None:
+        newest = once(lambda: newest_checkpoint(Path(self.work_dir), warn=self.say))
+        if newest is None:
             return
+        state = load_checkpoint(newest)
         load_strictly(self.model, state["model"], f"the checkpoint in {self.work_dir}")
         self.optim_wrapper.load_state_dict(state["optim"])
         schedulers = self.param_schedulers or {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,16 +50,17 @@ class Context:
         return self.config["model"]
 
 
-class Step:
+class Step(ABC):
     """Base of the steps: what is trained and on what it builds; :mod:`ofhkit.engine.training` carries it out."""
 
     component: ClassVar[str]  # what it trains: a key of ``model``
     shared: ClassVar[bool] = True  # do methods share its result?
     builds_on: ClassVar[tuple[str, ...]] = ()  # components that must be there before
+    alone: ClassVar[bool] = False  # does the first process of a job carry it out while the others wait?
 
+    @abstractmethod
     def needed(self, model: Mapping[str, Any]) -> bool:
         """Whether a pipeline configured so needs this step."""
-        raise NotImplementedError
 
     def recipe(self, context: Context) -> dict[str, Any]:
         """Everything that the fingerprint covers, as plain values."""
@@ -108,9 +110,9 @@ class OptimiseStep(Step):
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
         check_training([self.optimizer], schedule, iterations)
 
+    @abstractmethod
     def build(self, context: Context) -> nn.Module:
         """Return the model whose ``train_step`` the runner calls, with what was delivered before loaded."""
-        raise NotImplementedError
 
     def metrics(self) -> list[dict]:
         """Metrics that tell how this step is doing."""
@@ -291,7 +293,7 @@ class FitStep(Step):
         batch_size: faces at a time; no result depends on it.
     """
 
-    component, shared = "upsampler", False
+    component, shared, alone = "upsampler", False, True
 
     def __init__(self, batch_size: int = 256):
         self.batch_size = batch_size

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ofhkit.engine.checkpoint import list_checkpoints
+from ofhkit.engine.distributed import rank, span_processes, world_size
 from ofhkit.engine.draws import fetch, first, training_loader
 from ofhkit.engine.hooks import AverageWeights, FreezeNorm, Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
 from ofhkit.engine.optim import amp_dtype, build_schedulers
@@ -58,7 +59,8 @@ def optimise(job: Job) -> nn.Module:
     assert isinstance(step, OptimiseStep)
     torch.manual_seed(job.context.seed)  # the initial weights
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-    model = set_implementation(step.build(job.context), runtime.implementation).to(device, memory_format=layout)
+    model = set_implementation(span_processes(step.build(job.context)), runtime.implementation)
+    model = model.to(device, memory_format=layout)
     amp, line = amp_dtype(device) if job.amp else (None, "")
     if line:
         job.say(line)
@@ -81,6 +83,8 @@ def optimise(job: Job) -> nn.Module:
         step.batch_size,
         iterations,
         num_workers=data.num_workers,
+        rank=rank(),
+        world_size=world_size(),
         pin_memory=device.type == "cuda",
     )
     runner = Runner(
@@ -94,6 +98,7 @@ def optimise(job: Job) -> nn.Module:
         hooks,
         device,
         seed=job.context.seed,
+        visualizer=runtime.visualizer,
     )
     runner.train()
     return step.trained(model)

@@ -6,6 +6,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import torch
@@ -91,7 +92,8 @@ class PerImageMetric(BaseMetric):
         """
         own = [{name: value.cpu() for name, value in batch.items()} for batch in self.results]
         self.results.clear()
-        batches = [batch for process in all_gather_object(own) for batch in process]
+        turns = zip_longest(*all_gather_object(own))  # processes take batches in turn: the data set's order again
+        batches = [batch for turn in turns for batch in turn if batch is not None]
         means = self.compute_metrics(batches)
         if len(self.per_image) != size:
             raise OfhkitError(

@@ -1,10 +1,12 @@
-"""Fused upsampling operators: plain reference, exact algebra, Triton kernels; one public function each."""
+"""Fused upsampling operators (reference, exact algebra, Triton kernels) and layers that span several processes."""
 
 from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
 from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
 from ofhkit.ops.fusion import FusedNetwork, fuse
+from ofhkit.ops.global_dropout import GlobalDropout
 from ofhkit.ops.memory import keep_freed_memory
 from ofhkit.ops.onednn import FastConv2d, FusedHead
+from ofhkit.ops.sync_batch_norm import SynchronisedBatchNorm2d, synchronised_batch_norm
 from ofhkit.ops.upsample_conv import (
     IMPLEMENTATIONS,
     UpsampleConv2d,
@@ -19,6 +21,8 @@ __all__ = [
     "FastConv2d",
     "FusedHead",
     "FusedNetwork",
+    "GlobalDropout",
+    "SynchronisedBatchNorm2d",
     "UpsampleConv2d",
     "UpsampledBatchNorm2d",
     "affine",
@@ -29,6 +33,7 @@ __all__ = [
     "keep_freed_memory",
     "phase_kernel",
     "set_implementation",
+    "synchronised_batch_norm",
     "upsample_conv2d",
     "upsample_nearest",
     "upsampled_batch_norm",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ofhkit.ops.triton_support import usable
 from ofhkit.ops.upsample_conv import check_implementation, upsample_nearest
 
-_COPIES = 4  # of each value in a map upsampled twofold
+UPSAMPLED_COPIES = 4  # of each value in a map upsampled twofold
 
 
 def upsampled_batch_norm(
@@ -58,7 +58,7 @@ def upsampled_batch_norm(
     update = torch.zeros_like(running_var)  # receives momentum * unbiased variance; autograd keeps it, so it is private
     y = F.batch_norm(x, running_mean, update, weight, bias, True, momentum, eps)
     with torch.no_grad():
-        unbiased = _COPIES * (count - 1) / (_COPIES * count - 1)
+        unbiased = UPSAMPLED_COPIES * (count - 1) / (UPSAMPLED_COPIES * count - 1)
         running_var.copy_(running_var * (1 - momentum) + update * unbiased)
     return y
 
@@ -77,7 +77,7 @@ def _triton(
         return triton_norm.affine_relu_upsample(x, scale, bias - running_mean * scale, False, False)
     y, mean, var = triton_norm.batch_norm_relu_upsample(x, weight, bias, eps, False, False)
     if running_var is not None:
-        copies = _COPIES * (x.numel() // channels)
+        copies = UPSAMPLED_COPIES * (x.numel() // channels)
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             running_var.lerp_((var * (copies / (copies - 1))).to(running_var.dtype), momentum)

@@ -10,9 +10,9 @@ from torch import nn
 from ofhkit.engine.checkpoint import (
     list_checkpoints,
     load_checkpoint,
-    load_newest,
     load_strictly,
     load_weights,
+    newest_checkpoint,
     save_checkpoint,
     save_weights,
 )
@@ -26,10 +26,10 @@ def test_only_the_newest_are_kept_and_a_torn_one_is_passed_over(tmp_path):
     newest = list_checkpoints(tmp_path)[0]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     said = []
-    assert load_newest(tmp_path, said.append)["iteration"] == 2
+    assert newest_checkpoint(tmp_path, said.append).name == "iter_00000002.pth"
     assert "iter_00000010.pth is" in said[0]
     newest.write_bytes(b"")
-    assert load_newest(tmp_path, said.append)["iteration"] == 2
+    assert newest_checkpoint(tmp_path, said.append).name == "iter_00000002.pth"
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,39 +1,20 @@
 """A whole curriculum on drawn faces in CelebA's format: trained, killed, continued, reused, tabulated."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from celeba_maker import MadeCelebA
+from curriculum_maker import ENVIRONMENT, OFHNET, command, write_config
 from safetensors.numpy import load_file
 
 from ofhkit.apis import Options, compare, load_model, train
 from ofhkit.errors import OfhkitError
 
-ROOT = Path(__file__).parents[2]
-CONFIG = """
-_base_ = {base!r}
-method = {method!r}
-model = dict(
-    inpainter=dict(channels=(4, 4, 8, 8), decoder_channels=(8, 4, 4)),
-    {model}
-)
-steps = dict(
-    landmarks=dict(iterations=4, batch_size=4),
-    inpainter=dict(iterations=10, batch_size=4),
-    upsampler=dict(iterations=10, batch_size=4),
-)
-runtime = dict(checkpoint_interval=2, validations=2, val_images=4, log_interval=5)
-evaluation = dict(batch_size=8)
-"""
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+FSRCNN", "OFHNet"]
-OFHNET = """upsampler=dict(channels=(4, 4, 4), head_channels=(4, 4)),
-    discriminator=dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),"""
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +28,8 @@ def faces(tmp_path_factory) -> Path:
 def configs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("configs")
     for name, method, model in (("ofhnet", "OFHNet", OFHNET), ("fsrcnn", "IN+FSRCNN", ""), ("ma", "IN+Ma", "")):
-        base = str(ROOT / f"configs/{name}_celeba.py")
-        (folder / f"{name}_tiny.py").write_text(CONFIG.format(base=base, method=method, model=model))
+        write_config(folder, name, method, model)
     return folder
-
-
-def command(configs: Path, faces: Path, work: Path, *more: str) -> list[str]:
-    tool = [sys.executable, str(ROOT / "tools/train.py"), str(configs / "ofhnet_tiny.py")]
-    return [*tool, "--data-root", str(faces), "--work-dir", str(work), "--device", "cpu", *more]
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess:
@@ -68,7 +40,7 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess:
 def trained(faces, configs, tmp_path_factory) -> Path:
     """One uninterrupted run of the tool."""
     work = tmp_path_factory.mktemp("work")
-    done = run(command(configs, faces, work))
+    done = run(command(configs / "ofhnet_tiny.py", faces, work))
     assert done.returncode == 0, done.stderr
     assert "[upsampler] 10/10" in done.stderr
     assert "ETA" in done.stderr
@@ -91,7 +63,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, config
     kills = 0
     for delay in (0.0, 0.05, 0.2, 0.4):
         process = subprocess.Popen(
-            command(configs, faces, tmp_path), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+            command(configs / "ofhnet_tiny.py", faces, tmp_path), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
         )
         for line in process.stderr:
             if line.startswith(("[inpainter]", "[upsampler]")):
@@ -101,7 +73,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, config
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
     assert kills >= 2
-    done = run(command(configs, faces, tmp_path))
+    done = run(command(configs / "ofhnet_tiny.py", faces, tmp_path))
     assert done.returncode == 0, done.stderr
     found = load_file(tmp_path / "ofhnet_tiny/model.safetensors")
     assert all((found[k] == expected[k]).all() for k in expected)
@@ -170,7 +142,7 @@ def test_untrained_configurations_are_listed_with_their_commands(configs, traine
 )
 def test_mistakes_are_one_sentence(configs, faces, tmp_path, arguments, message):
     done = subprocess.run(
-        command(configs, faces, tmp_path / "w", *arguments),
+        command(configs / "ofhnet_tiny.py", faces, tmp_path / "w", *arguments),
         env=ENVIRONMENT,
         capture_output=True,
         text=True,

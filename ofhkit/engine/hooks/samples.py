@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from ofhkit.engine.distributed import is_main
 from ofhkit.engine.draws import fetch
 from ofhkit.engine.hooks.averaging import AverageWeights
 from ofhkit.functional.grids import face_grid, write_png
@@ -33,7 +34,7 @@ class SampleGrid(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         done = batch_idx + 1
-        if done % self.interval and done != runner.max_iters:
+        if not is_main() or (done % self.interval and done != runner.max_iters):
             return
         data = fetch(self.dataset, range(min(self.num_faces, len(self.dataset))))
         runner.model.eval()

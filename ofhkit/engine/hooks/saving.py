@@ -6,6 +6,7 @@ import time
 
 from mmengine.hooks import Hook
 
+from ofhkit.engine.distributed import is_main
 from ofhkit.registry import HOOKS
 
 
@@ -27,6 +28,8 @@ class SaveCheckpoint(Hook):
         self.last = time.monotonic()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if not is_main():  # of several processes with the same state one saves it
+            return
         done = batch_idx + 1
         if done % self.interval and done != runner.max_iters and time.monotonic() - self.last < self.seconds:
             return

@@ -1,0 +1,106 @@
+"""Batch normalisation over the whole batch of a job of several processes, on any device (torch's own wants CUDA).
+
+One all-reduce of (count, sum, sum of squares) a layer, differentiable, so gradients are those of one process that sees
+the global batch. Sums are taken of values less the running mean, which all processes share: no cancellation in float32
+when a channel's mean is large beside its spread.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ofhkit.ops.batch_norm import UPSAMPLED_COPIES, UpsampledBatchNorm2d
+
+
+def synchronised_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    copies: int = 1,
+) -> Tensor:
+    """Return ``F.batch_norm(x, …, training=True)`` with the statistics of all processes' ``x`` together.
+
+    Args:
+        copies: how often each value counts in the *unbiased* variance of the running statistics: 4 for a map that is
+            upsampled afterwards (:class:`ofhkit.ops.UpsampledBatchNorm2d`).
+
+    Shape:
+        ``x`` (N, C, H, W), N may differ between processes -> (N, C, H, W), any range.
+
+    >>> x = torch.rand(4, 3, 5, 5)
+    >>> torch.allclose(synchronised_batch_norm(x, None, None), F.batch_norm(x, None, None, training=True), atol=1e-5)
+    True
+    """
+    own = x if x.dtype == torch.float64 else x.float()
+    shift = own.new_zeros(own.shape[1]) if running_mean is None else running_mean.detach().clone()
+    moved = own - shift[:, None, None]
+    count = own.new_full((1,), own.numel() // own.shape[1])
+    sums = torch.cat((count, moved.sum((0, 2, 3)), moved.square().sum((0, 2, 3))))
+    if dist.is_available() and dist.is_initialized():
+        sums = _AllReduce.apply(sums)
+    number, total, squares = sums[0], *sums[1:].chunk(2)
+    mean = total / number
+    var = (squares / number - mean.square()).clamp_min(0)
+    scale = (var + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight
+    offset = -mean * scale if bias is None else bias - mean * scale
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            unbiased = var * (copies * number / (copies * number - 1))
+            running_mean.lerp_((mean + shift).to(running_mean.dtype), momentum)
+            running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+    return torch.addcmul(offset[:, None, None], moved, scale[:, None, None]).to(x.dtype)
+
+
+class _AllReduce(torch.autograd.Function):
+    """A sum over the processes, whose gradient is the sum of theirs (torch's own of this kind is deprecated)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return _AllReduce.apply(grad)
+
+
+class SynchronisedBatchNorm2d(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` (or :class:`ofhkit.ops.UpsampledBatchNorm2d`) over all processes' batches; same keys.
+
+    >>> norm = SynchronisedBatchNorm2d.like(nn.BatchNorm2d(4))
+    >>> norm(torch.rand(2, 4, 8, 8)).shape, list(norm.state_dict())[:2]
+    (torch.Size([2, 4, 8, 8]), ['weight', 'bias'])
+    """
+
+    copies = 1
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> SynchronisedBatchNorm2d:
+        """Return a synchronised layer that shares the parameters and statistics of ``norm``."""
+        layer = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        layer._parameters, layer._buffers, layer.training = norm._parameters, norm._buffers, norm.training
+        layer.copies = UPSAMPLED_COPIES if isinstance(norm, UpsampledBatchNorm2d) else 1
+        return layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise with the statistics of all processes; in evaluation with the running ones."""
+        if not self.training:
+            return super().forward(x)
+        self._check_input_dim(x)
+        momentum = self.momentum
+        if self.track_running_stats:
+            self.num_batches_tracked.add_(1)
+            if momentum is None:  # cumulative average
+                momentum = 1.0 / float(self.num_batches_tracked)
+        return synchronised_batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, momentum or 0.0, self.eps, self.copies
+        )

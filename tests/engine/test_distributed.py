@@ -1,0 +1,141 @@
+"""Two gloo processes against one: the same losses, weights and metrics; and what happens when one is killed.
+
+Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum runs in float32, where ten iterations
+of Adam turn another order of summation into at most 1e-4.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from celeba_maker import MadeCelebA
+from curriculum_maker import OFHNET, ROOT, command, write_config
+from process_maker import finish, normalise, play, start
+from safetensors.torch import load_file
+
+from ofhkit.apis import Options, compare, train
+from ofhkit.engine.distributed import once, processes
+from ofhkit.engine.launchers import find_place
+from ofhkit.errors import OfhkitError
+
+TWO = ("--launcher", "pytorch")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> tuple[dict, dict]:
+    """What one process and what two compute."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    for code, _, errors in finish(start([sys.executable, str(ROOT / "tests/process_maker.py"), str(two)])):
+        assert code == 0, errors
+    assert len(list(two.glob("iter_*.pth"))) == 2
+    assert len(list(two.rglob("*.log"))) == 1  # only the first process writes
+    return {"game": play(one), "norms": normalise()}, torch.load(two / "found.pth", weights_only=True)
+
+
+def close(one, two, tolerance: float) -> None:
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        if isinstance(value, dict):
+            close(value, two[key], tolerance)
+        else:
+            found, expected = torch.as_tensor(two[key]), torch.as_tensor(value)
+            torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_the_same_global_batch_gives_the_same_losses_and_weights(found):
+    one, two = (f["game"] for f in found)
+    assert len(one["losses"]) == 9
+    assert one["losses"][0] != one["losses"][-1]
+    for a, b in zip(one["losses"], two["losses"], strict=True):
+        close(a, b, 1e-10)
+    close(one["weights"], two["weights"], 1e-10)
+
+
+def test_every_image_is_scored_once_and_in_order(found):
+    one, two = (f["game"] for f in found)
+    assert list(two["each"]) == list(one["each"]) == list(range(10, 17))
+    close(one["means"], two["means"], 1e-10)
+    close(one["each"], two["each"], 1e-10)
+
+
+def test_batch_norm_sees_the_whole_batch_with_unequal_shares(found):
+    one, two = (f["norms"] for f in found)
+    assert len(one) == 3
+    for name in one:
+        renamed = {key.removeprefix("0."): value for key, value in one[name].items()}
+        close(renamed, {key.removeprefix("0."): value for key, value in two[name].items()}, 1e-9)
+
+
+def test_a_killed_process_ends_the_job_which_goes_on_to_the_same_result(tmp_path):
+    faces = tmp_path / "raw"
+    MadeCelebA(40).flat(faces)
+    config = write_config(tmp_path, "ofhnet", "OFHNet", OFHNET)
+    train(config, Options(work_dir=tmp_path / "one", device="cpu"), faces)
+
+    job = start(command(config, faces, tmp_path / "two", *TWO))
+    for line in job[0].stderr:
+        if line.startswith("[inpainter]"):
+            break
+    job[1].send_signal(signal.SIGKILL)
+    (code, _, errors), _ = finish(job, seconds=60)
+    assert code == 2
+    assert errors.count("error:") == 1
+    assert "another process was killed or cannot be reached" in errors
+    assert "Traceback" not in errors
+
+    results = finish(start(command(config, faces, tmp_path / "two", *TWO)))
+    assert [code for code, _, _ in results] == [0, 0], results
+    assert "goes on at iteration" in results[0][2] or "already done" in results[0][2]
+    assert results[1][1:] == ("", "")  # the second process prints nothing
+    one, two = (load_file(tmp_path / name / "ofhnet_tiny/model.safetensors") for name in ("one", "two"))
+    close(one, two, 1e-4)
+
+    tool = [sys.executable, str(ROOT / "tools/test.py"), "--work-dir", str(tmp_path / "one"), "--device", "cpu"]
+    out = ["--data-root", str(faces), "--metrics", "psnr", "lr_psnr", "--out"]
+    results = finish(start([*tool, *out, str(tmp_path / "out"), *TWO]))
+    assert [code for code, _, _ in results] == [0, 0], results
+    assert "OFHNet" in results[0][1]
+    assert results[1][1] == ""
+    metrics = ["psnr", "lr_psnr"]
+    alone = compare([], tmp_path / "one", faces, tmp_path / "alone", device="cpu", metrics=metrics)
+    rows = json.loads((tmp_path / "out/results.json").read_text())["rows"]
+    for a, b in zip(alone, rows, strict=True):
+        assert {k: v for k, v in a.items() if not k.startswith("ms_")} == {
+            k: v for k, v in b.items() if not k.startswith("ms_")
+        }
+    assert (tmp_path / "out/per_image.csv").read_text() == (tmp_path / "alone/per_image.csv").read_text()
+
+
+def test_places_come_from_what_the_launcher_set():
+    slurm = dict(
+        SLURM_PROCID="5", SLURM_NTASKS="8", SLURM_LOCALID="1", SLURM_JOB_ID="77", SLURM_NODELIST="gpu[03-05,9]"
+    )
+    place = find_place("slurm", slurm)
+    assert (place.rank, place.world_size, place.local_rank, place.address) == (5, 8, 1, "gpu03:20077")
+    mpi = dict(PMI_RANK="1", PMI_SIZE="2", MPI_LOCALRANKID="1", MASTER_ADDR="h", MASTER_PORT="1")
+    assert find_place("mpi", mpi).address == "h:1"
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        ("pytorch", r"not started by it \(RANK is not set\); start with torchrun --nproc_per_node N"),
+        ("slurm", r"SLURM_PROCID is not set\); start with srun"),
+        ("mpi", r"OMPI_COMM_WORLD_RANK is not set\); start with mpirun"),
+        ("pytorhc", "did you mean 'pytorch'"),
+    ],
+)
+def test_a_launcher_that_did_not_start_this_is_a_sentence(launcher, message):
+    with pytest.raises(OfhkitError, match=message):
+        find_place(launcher, {})
+
+
+def test_torchrun_without_launcher_is_refused(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OfhkitError, match="torchrun started 2 processes: add --launcher pytorch"), processes():
+        pass
+    assert once(lambda: Path("x")) == Path("x")  # alone, it is a plain call

@@ -17,6 +17,7 @@ TOP_LEVEL = {
     "data": "data set, degradation, limits",
     "steps": "the curriculum",
     "evaluation": "metrics and batch size of tools/test.py",
+    "load_from": "weights that the last step starts from",
     "runtime": "seed, intervals, switches of the runner",
     "custom_imports": "modules to import first (plugins)",
 }

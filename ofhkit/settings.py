@@ -20,7 +20,11 @@ class Runtime:
             the same function.
         validations: how often a step is scored on ``val_images`` and draws its sample grid.
         val_images: how many validation faces.
-        visualizer: MMEngine's, for example with its TensorBoard backend; None writes scalars to a local file.
+        compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU it was slower than without).
+        tf32: allow TF32 in products and convolutions on CUDA; None leaves torch's own defaults.
+        optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch.
+        prefetch: on CUDA, copy the next batch on a side stream while this one is computed on.
+        visualizer: ``tensorboard``, ``wandb``, or MMEngine's configuration; None writes scalars to a local file only.
     """
 
     seed: int = 0
@@ -30,7 +34,11 @@ class Runtime:
     implementation: Literal["auto", "nine", "phase", "plain", "triton"] = "auto"
     validations: int = 5
     val_images: int = 100
-    visualizer: Mapping[str, Any] | None = None
+    compile: bool = False
+    tf32: bool | None = None
+    optimizer: Literal["torch", "fused", "foreach", "loop"] = "torch"
+    prefetch: bool = True
+    visualizer: Mapping[str, Any] | str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,13 @@ class Data:
     Attributes:
         dataset, degradation: components.
         num_workers: processes that read training faces; 0 reads in the trainer.
+        on_device: keep the training faces in the GPU's memory, if they take no more than half of what is free.
     """
 
     dataset: Mapping[str, Any]
     degradation: Mapping[str, Any]
     num_workers: int = 0
+    on_device: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ OFHNET = """upsampler=dict(channels=(4, 4, 4), head_channels=(4, 4)),
     discriminator=dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),"""
 
 
-def write_config(folder: Path, name: str, method: str, model: str = "") -> Path:
+def write_config(folder: Path, name: str, method: str, model: str = "", more: str = "") -> Path:
     """Write ``NAME_tiny.py`` upon ``configs/NAME_celeba.py``."""
     path = folder / f"{name}_tiny.py"
-    path.write_text(CONFIG.format(base=str(ROOT / f"configs/{name}_celeba.py"), method=method, model=model))
+    path.write_text(CONFIG.format(base=str(ROOT / f"configs/{name}_celeba.py"), method=method, model=model) + more)
     return path
 
 

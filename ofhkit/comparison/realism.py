@@ -18,8 +18,8 @@ from ofhkit.config import load_config
 from ofhkit.engine.curriculum import WEIGHTS, Options, run_curriculum
 from ofhkit.engine.draws import fetch
 from ofhkit.engine.evaluation import evaluate
+from ofhkit.engine.recipes import load_component
 from ofhkit.engine.runner import pick_device
-from ofhkit.engine.steps import load_component
 from ofhkit.functional.geometry import nrmse
 from ofhkit.progress import say
 from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS

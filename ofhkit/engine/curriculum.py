@@ -26,8 +26,9 @@ from ofhkit.config import to_json
 from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.engine.distributed import is_main, main_first, once, world_size
 from ofhkit.engine.hooks.progress import clock
+from ofhkit.engine.recipes import Context, Step, fingerprint
 from ofhkit.engine.runner import pick_device
-from ofhkit.engine.steps import Context, Step, fingerprint
+from ofhkit.engine.starting import check_start, mark_start
 from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write, file_lock
@@ -85,7 +86,8 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     say(f"{name}: {len(train)} training faces of {train.metainfo['name']}, device {device}, budget {options.budget:g}")
     left_out: dict[str, str] = {}  # component -> step
     for key, step in plan.items():
-        recipe = step.recipe(context)
+        load_from = config.get("load_from") if key == list(plan)[-1] else None
+        recipe = step.recipe(context) | (mark_start(load_from) if load_from else {})
         mark = fingerprint(recipe)
         folder = _folder(options.work_dir, name, key, step, mark)
         wanted = options.steps is None or key in options.steps
@@ -94,7 +96,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
             if wanted and not done:
                 for needed in (left_out[c] for c in step.builds_on if c in left_out):
                     raise OfhkitError(f"step {key!r} builds on {needed!r}, which is not done: add it to --steps")
-                _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say), mark)
+                _train(Job(key, step, recipe, context, folder, train, val, device, options.amp, say, load_from), mark)
         if done:
             say(f"[{key}] already done: {folder}")
         elif not wanted:
@@ -140,7 +142,9 @@ def check_run(config: Any, options: Options) -> None:
     for name in options.steps or ():
         if name not in config.steps:
             raise OfhkitError(f"--steps: no step {name!r}; {did_you_mean(name, config.steps)}")
-    for name, step in plan_steps(config).items():
+    plan = plan_steps(config)
+    check_start(config, plan)
+    for name, step in plan.items():
         if not step.alone and step.batch_size % world_size():
             raise OfhkitError(
                 f"steps.{name}.batch_size {step.batch_size} does not divide among {world_size()} processes: make it a "

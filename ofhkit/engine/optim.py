@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -76,8 +77,12 @@ def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:
     return None, f"AMP: not used on {device.type}, training stays in float32"
 
 
-def build_optimizer(parameters: Any, cfg: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Build ``dict(type='Adam', lr=…)`` over ``parameters``; fused or foreach as torch chooses.
+def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "torch") -> torch.optim.Optimizer:
+    """Build ``dict(type='Adam', lr=…)`` over ``parameters``.
+
+    Args:
+        kernel: ``fused``, ``foreach`` or ``loop``, where the optimizer has it and ``cfg`` says nothing of it; ``torch``
+            leaves the choice to torch.
 
     Raises:
         OfhkitError: unknown optimizer or argument, or nothing to train.
@@ -91,6 +96,9 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any]) -> torch.optim.Opti
     if not parameters:
         raise OfhkitError("this step has no parameters to train")
     check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
+    if kernel != "torch" and not {"fused", "foreach"} & set(arguments):
+        wanted = {"foreach": False} if kernel == "loop" else {kernel: True}
+        arguments |= {key: value for key, value in wanted.items() if key in inspect.signature(kind).parameters}
     try:
         return kind(parameters, **arguments)
     except (ValueError, TypeError) as error:

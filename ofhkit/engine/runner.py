@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from ofhkit.engine.checkpoint import load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
 from ofhkit.engine.distributed import average, is_main, once
+from ofhkit.engine.feed import Feed
 from ofhkit.errors import OfhkitError
 
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -66,7 +67,8 @@ class TrainLoop(BaseLoop):
         model.train()
         runner.call_hook("before_train")
         self.dataloader.batch_sampler.start = self.iter
-        for data in self.dataloader:
+        self.feed = Feed(self.dataloader, runner.device, runner.prefetch)
+        for data in self.feed:
             torch.manual_seed(self.seed * 1_000_003 + self.iter)  # dropout: a function of (seed, iteration)
             runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=data)
             outputs = average(model.train_step(data, optim_wrapper=runner.optim_wrapper))
@@ -90,6 +92,8 @@ class Runner(MMRunner):
         hooks: called in their order of priority.
         device: where to train.
         seed: of dropout.
+        visualizer: MMEngine's configuration, or None.
+        prefetch: on CUDA, copy one batch ahead.
     """
 
     def __init__(
@@ -105,8 +109,9 @@ class Runner(MMRunner):
         device: torch.device,
         seed: int = 0,
         visualizer: Mapping[str, Any] | None = None,
+        prefetch: bool = True,
     ):
-        self.name, self.device = name, device
+        self.name, self.device, self.prefetch = name, device, prefetch
         super().__init__(
             model=model,
             work_dir=str(folder),
@@ -140,7 +145,8 @@ class Runner(MMRunner):
         """Print a line for the person who waits, and keep it in the step's log."""
         if not is_main():
             return
-        print(line, file=sys.stderr, flush=True)
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the bar
+        print(f"{clear}{line}", file=sys.stderr, flush=True)
         with (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 

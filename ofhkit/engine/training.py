@@ -8,16 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from ofhkit.engine.checkpoint import list_checkpoints
+from ofhkit.engine.checkpoint import list_checkpoints, load_strictly, load_weights
 from ofhkit.engine.distributed import rank, span_processes, world_size
 from ofhkit.engine.draws import fetch, first, training_loader
-from ofhkit.engine.hooks import AverageWeights, FreezeNorm, Progress, SampleGrid, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.engine.feed import keep_on_device
+from ofhkit.engine.hooks import (
+    AverageWeights,
+    FreezeNorm,
+    KeepBest,
+    Progress,
+    SampleGrid,
+    SaveCheckpoint,
+    StopOnNaN,
+    Validate,
+)
+from ofhkit.engine.hooks.best import BEST
 from ofhkit.engine.optim import amp_dtype, build_schedulers
+from ofhkit.engine.recipes import Context, OptimiseStep, Step
 from ofhkit.engine.runner import Runner
-from ofhkit.engine.steps import Context, FitStep, OptimiseStep, Step
+from ofhkit.engine.scalars import pick_visualizer
+from ofhkit.engine.starting import starting_weights
+from ofhkit.engine.steps import FitStep
+from ofhkit.engine.switches import compile_networks, set_tf32
+from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import set_implementation
 from ofhkit.progress import Progress as ProgressBar
@@ -31,9 +48,10 @@ class Job:
 
     Attributes:
         name: of the step.
-        recipe: of :meth:`ofhkit.engine.steps.Step.recipe`, budget included.
+        recipe: of :meth:`ofhkit.engine.recipes.Step.recipe`, budget included.
         folder: checkpoints, log and samples go there.
         val: validation faces, or None.
+        load_from: weights to start from, or None.
     """
 
     name: str
@@ -46,6 +64,7 @@ class Job:
     device: torch.device
     amp: bool
     say: Callable[[str], None]
+    load_from: Path | None = None
 
     def run(self) -> nn.Module:
         """Carry it out and return the trained component."""
@@ -54,54 +73,82 @@ class Job:
 
 def optimise(job: Job) -> nn.Module:
     """Train on the common runner; goes on from the folder's newest checkpoint."""
-    step, device = job.step, job.device
-    runtime, data = Runtime(**job.context.config["runtime"]), Data(**job.context.config["data"])
+    step, device, runtime = job.step, job.device, Runtime(**job.context.config["runtime"])
     assert isinstance(step, OptimiseStep)
-    torch.manual_seed(job.context.seed)  # the initial weights
-    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-    model = set_implementation(span_processes(step.build(job.context)), runtime.implementation)
-    model = model.to(device, memory_format=layout)
+    if step.deliver == "best" and job.val is None:
+        raise OfhkitError(f"steps.{job.name}.deliver='best' needs validation faces, and this data set has none")
+    model = _model(job, runtime)
     amp, line = amp_dtype(device) if job.amp else (None, "")
     if line:
         job.say(line)
-    optim_wrapper = step.optim_wrapper(model, device, amp)
-    iterations = job.recipe["iterations"]
-    interval = max(1, iterations // runtime.validations)
-    hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
-    if step.freeze_norm:
-        hooks.append(FreezeNorm(step.trained(model), round(iterations * (1 - step.freeze_norm))))
-    average = AverageWeights(step.trained(model), step.average) if step.average else None
-    if average is not None:
-        hooks.append(average)
-    if job.val is not None:
-        hooks.append(Validate(first(job.val, runtime.val_images), step.metrics(), interval, average=average))
-        hooks.append(SampleGrid(job.val, interval, average=average))
-    hooks += [HOOKS.build(hook) for hook in step.hooks.values()]
-    loader = training_loader(
-        job.train,
-        job.context.seed,
-        step.batch_size,
-        iterations,
-        num_workers=data.num_workers,
-        rank=rank(),
-        world_size=world_size(),
-        pin_memory=device.type == "cuda",
-    )
+    optim_wrapper = step.optim_wrapper(model, device, amp, runtime.optimizer)
+    loader = _loader(job)
     runner = Runner(
         job.name,
         model,
         job.folder,
         loader,
-        iterations,
+        job.recipe["iterations"],
         optim_wrapper,
         build_schedulers(job.recipe["schedule"], optim_wrapper),
-        hooks,
+        _hooks(job, model, runtime),
         device,
         seed=job.context.seed,
-        visualizer=runtime.visualizer,
+        visualizer=pick_visualizer(runtime.visualizer, job.say),
+        prefetch=runtime.prefetch and loader.pin_memory,
     )
     runner.train()
+    if step.deliver == "best":
+        load_strictly(step.trained(model), load_weights(job.folder / BEST)[0], BEST)
     return step.trained(model)
+
+
+def _model(job: Job, runtime: Runtime) -> nn.Module:
+    """Build what is trained, with the weights it starts from, as the switches want it."""
+    torch.manual_seed(job.context.seed)  # the initial weights
+    model = set_implementation(job.step.build(job.context), runtime.implementation)
+    if job.load_from is not None:
+        weights = starting_weights(job.load_from, job.step.component)
+        count = load_strictly(job.step.trained(model), weights, str(job.load_from))
+        job.say(f"[{job.name}] starts from {job.load_from}: {count}")
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    model = span_processes(model).to(job.device, memory_format=layout)
+    set_tf32(runtime.tf32)
+    return compile_networks(model) if runtime.compile else model
+
+
+def _loader(job: Job) -> DataLoader:
+    """Batches of this process's share; pinned where they are to be copied to a GPU."""
+    data = Data(**job.context.config["data"])
+    train = keep_on_device(job.train, job.device, job.say) if data.on_device else job.train
+    resident = train is not job.train
+    return training_loader(
+        train,
+        job.context.seed,
+        job.step.batch_size,
+        job.recipe["iterations"],
+        num_workers=0 if resident else data.num_workers,
+        rank=rank(),
+        world_size=world_size(),
+        pin_memory=job.device.type == "cuda" and not resident,
+    )
+
+
+def _hooks(job: Job, model: nn.Module, runtime: Runtime) -> list[Hook]:
+    step, iterations = job.step, job.recipe["iterations"]
+    network, interval = step.trained(model), max(1, iterations // runtime.validations)
+    hooks = [StopOnNaN(), Progress(runtime.log_interval), SaveCheckpoint(runtime.checkpoint_interval)]
+    if step.freeze_norm:
+        hooks.append(FreezeNorm(network, round(iterations * (1 - step.freeze_norm))))
+    average = AverageWeights(network, step.average) if step.average else None
+    if average is not None:
+        hooks.append(average)
+    if job.val is not None:
+        best = KeepBest(network, *step.best)
+        subset = first(job.val, runtime.val_images)
+        hooks += [best, Validate(subset, step.metrics(), interval, average=average, best=best)]
+        hooks.append(SampleGrid(job.val, interval, average=average))
+    return hooks + [HOOKS.build(hook) for hook in step.hooks.values()]
 
 
 def fit(job: Job) -> nn.Module:

@@ -1,7 +1,7 @@
 """Two gloo processes against one: the same losses, weights and metrics; and what happens when one is killed.
 
-Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum runs in float32, where ten iterations
-of Adam turn another order of summation into at most 1e-4.
+Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum runs in float32 with SGD and agrees to
+1e-4 (Adam turns the rounding of a gradient near zero into a whole step).
 """
 
 import json
@@ -21,6 +21,12 @@ from ofhkit.engine.distributed import once, processes
 from ofhkit.engine.launchers import find_place
 from ofhkit.errors import OfhkitError
 
+SGD = """
+for _step in steps.values():
+    _step["optimizer"] = dict(type="SGD", lr=0.05)
+steps["upsampler"]["discriminator_optimizer"] = dict(type="SGD", lr=0.05)
+model |= dict(landmark_prior=None, losses=dict(structure=dict(type="AdversarialLoss")))  # the landmark network is slow
+"""
 TWO = ("--launcher", "pytorch")
 
 
@@ -72,7 +78,7 @@ def test_batch_norm_sees_the_whole_batch_with_unequal_shares(found):
 def test_a_killed_process_ends_the_job_which_goes_on_to_the_same_result(tmp_path):
     faces = tmp_path / "raw"
     MadeCelebA(40).flat(faces)
-    config = write_config(tmp_path, "ofhnet", "OFHNet", OFHNET)
+    config = write_config(tmp_path, "ofhnet", "OFHNet", OFHNET, SGD)
     train(config, Options(work_dir=tmp_path / "one", device="cpu"), faces)
 
     job = start(command(config, faces, tmp_path / "two", *TWO))

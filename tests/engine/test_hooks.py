@@ -1,5 +1,6 @@
 """Hooks of the runner, on a step small enough to be watched."""
 
+import json
 import math
 
 import pytest
@@ -7,10 +8,22 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from ofhkit.engine.checkpoint import load_weights
 from ofhkit.engine.draws import training_loader
-from ofhkit.engine.hooks import AverageWeights, FreezeNorm, Progress, SaveCheckpoint, StopOnNaN
+from ofhkit.engine.hooks import (
+    AverageWeights,
+    FreezeNorm,
+    KeepBest,
+    Progress,
+    SaveCheckpoint,
+    StopOnNaN,
+    Validate,
+)
+from ofhkit.engine.hooks.trends import Trends
 from ofhkit.engine.runner import Runner, pick_device
+from ofhkit.engine.scalars import pick_visualizer
 from ofhkit.errors import OfhkitError
+from ofhkit.metrics import PerImageMetric
 
 
 class Faces(torch.utils.data.Dataset):
@@ -38,12 +51,12 @@ class Model(nn.Module):
         return {"total": loss.detach()}
 
 
-def run(folder, *hooks, iterations=8, model=None):
+def run(folder, *hooks, iterations=8, model=None, **more):
     torch.manual_seed(0)
     model = model or Model()
     optim = OptimWrapper(torch.optim.Adam(model.parameters(), 1e-2))
     loader = training_loader(Faces(), seed=0, batch_size=2, iterations=iterations)
-    runner = Runner("toy", model, folder, loader, iterations, optim, None, hooks, torch.device("cpu"))
+    runner = Runner("toy", model, folder, loader, iterations, optim, None, hooks, torch.device("cpu"), **more)
     runner.train()
     return model
 
@@ -67,6 +80,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path):
 def test_nan_stops_and_names_iteration_and_images(tmp_path):
     with pytest.raises(OfhkitError, match=r"\[toy\] total became nan at iteration 4 \(images \[\d, \d\]"):
         run(tmp_path, StopOnNaN(interval=3), SaveCheckpoint(interval=1), model=Model(break_at=4))
+    kept = json.loads((tmp_path / "broken_batch.json").read_text())
+    assert (kept["iteration"], kept["losses"], len(kept["images"])) == (4, {"total": "nan"}, 2)
     assert sorted(p.name for p in tmp_path.glob("iter_*")) == ["iter_00000003.pth", "iter_00000004.pth"]
 
 
@@ -81,7 +96,7 @@ def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[toy]")]
     assert len(lines) == 2
     assert lines[1].startswith("[toy] 8/8  total ")
-    assert all(word in lines[0] for word in ("img/s", "ETA 0:00:", "lr 1.00e-02"))
+    assert all(word in lines[0] for word in ("img/s", "ETA 0:00:", "lr 1.00e-02", "data ", " GB"))
     assert "8/8" in (tmp_path / "train.log").read_text()
 
 
@@ -163,3 +178,81 @@ def test_an_interrupted_average_goes_on(tmp_path):
         averaged(tmp_path / "b", Stop(nn.Identity(), 0))
     again = averaged(tmp_path / "b")
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))
+
+
+class Course(PerImageMetric):
+    """A score that rises and falls again, whatever the network does."""
+
+    course = (1.0, 3.0, 2.0)
+
+    def __init__(self):
+        super().__init__()
+        self.looks = 0
+
+    def measure(self, index):
+        return {"Score": torch.full((len(index),), self.course[self.looks])}
+
+    def evaluate(self, size):
+        means = super().evaluate(size)
+        self.looks += 1
+        return means
+
+
+@pytest.mark.parametrize(("higher", "iteration"), [(True, 4), (False, 2)])
+def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
+    model, seen = Model(), []
+    model.test_step = lambda data: [data]
+    best = KeepBest(model.net, "Score", higher)
+
+    class Copy(FreezeNorm):
+        priority = "VERY_HIGH"
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            seen.append(model.net[0].weight.detach().clone())
+
+    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, Copy(model.net, 99), model=model, iterations=6)
+    weights, header = load_weights(tmp_path / "best.safetensors")
+    assert (header["metric"], header["iteration"]) == ("Score", iteration)
+    assert torch.equal(weights["0.weight"], seen[iteration - 1])
+    assert not torch.equal(weights["0.weight"], model.net[0].weight)
+    assert f"best Score {header['score']:g} at iteration {iteration}" in capsys.readouterr().err
+
+
+def test_trends_are_said_once():
+    trends = Trends(1000)
+    assert trends.look(10, {"total": 1.0}) == []
+    assert [len(trends.look(n, {"total": 0.999})) for n in range(20, 400, 10)].count(1) == 1  # a plateau
+    assert "plateau" in " ".join(trends.said)
+    won = [trends.look(n, {"d_real_right": 1.0, "d_fake_right": 1.0}) for n in range(400, 450, 10)]
+    assert [len(w) for w in won] == [0, 0, 1, 0, 0]
+    assert "right on 100% of real and 100% of hallucinated faces" in won[2][0]
+    lost = [trends.look(n, {"d_real_right": 0.0, "d_fake_right": 0.0}) for n in range(500, 540, 10)]
+    assert "has lost" in lost[2][0]
+
+
+def test_scalars_reach_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    said = []
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("tensorboard", said.append))
+    assert len(list(tmp_path.rglob("events.out.tfevents*"))) == 1
+    assert said == []
+
+
+def test_an_absent_backend_is_one_line(tmp_path, monkeypatch):
+    import ofhkit.engine.scalars as module
+
+    said = []
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("wandb", said.append))
+    assert said == ["wandb is not installed: scalars are not sent there (pip install wandb)"]
+    assert list(tmp_path.rglob("scalars.json"))
+
+
+def test_on_a_terminal_a_bar_shows_where_it_stands(tmp_path, monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run(tmp_path, Progress(interval=4))
+    shown = capsys.readouterr().err
+    assert "\r[####" in shown
+    assert "\r\x1b[K[toy] 4/8  total " in shown

@@ -6,7 +6,7 @@ import torch
 
 from ofhkit.config import load_config
 from ofhkit.engine.curriculum import plan_steps
-from ofhkit.engine.steps import Context
+from ofhkit.engine.recipes import Context
 from ofhkit.registry import METRICS
 
 CONFIG = Path(__file__).parents[2] / "configs" / "parser_synthetic.py"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from ofhkit.engine.distributed import rank
 from ofhkit.errors import OfhkitError
+from ofhkit.files import atomic_write
 from ofhkit.registry import HOOKS
+
+BROKEN = "broken_batch.json"
 
 
 @HOOKS.register_module()
@@ -27,13 +34,13 @@ class StopOnNaN(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         self.seen.append((batch_idx, outputs, data_batch["index"]))
         if len(self.seen) >= self.interval:
-            self.look(runner.name)
+            self.look(runner.name, runner.work_dir)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Nothing broken is saved over something whole."""
-        self.look(runner.name)
+        self.look(runner.name, runner.work_dir)
 
-    def look(self, name: str) -> None:
+    def look(self, name: str, folder: str) -> None:
         """Check the losses seen since the last look.
 
         Raises:
@@ -45,8 +52,16 @@ class StopOnNaN(Hook):
         for iteration, output, index in seen:
             for term, value in output.items():
                 if not torch.isfinite(value):
+                    self._save(folder, iteration, output, index)
                     raise OfhkitError(
                         f"[{name}] {term} became {value.item()} at iteration {iteration} "
-                        f"(images {index.tolist()[:8]} …): "
+                        f"(images {index.tolist()[:8]} …; all in {BROKEN}): "
                         "lower the learning rate or clip gradients; the last checkpoint is kept"
                     )
+
+    @staticmethod
+    def _save(folder: str, iteration: int, output: dict[str, Tensor], index: Tensor) -> None:
+        """Keep what is needed to look into it: the iteration, its losses and the indices of its images."""
+        losses = {term: str(value.item()) for term, value in output.items()}
+        found = {"iteration": iteration, "losses": losses, "images": index.tolist(), "process": rank()}
+        atomic_write(Path(folder) / BROKEN, json.dumps(found, indent=2))

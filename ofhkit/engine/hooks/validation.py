@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from ofhkit.engine.evaluation import evaluate
 from ofhkit.engine.hooks.averaging import AverageWeights
+from ofhkit.engine.hooks.best import KeepBest
 from ofhkit.registry import HOOKS
 
 
@@ -23,6 +24,7 @@ class Validate(Hook):
         interval: in iterations.
         batch_size: of the evaluation.
         average: whose weights are scored instead of the network's own.
+        best: told the scores while the network holds the weights that were scored.
     """
 
     priority = "LOW"
@@ -34,8 +36,10 @@ class Validate(Hook):
         interval: int,
         batch_size: int = 64,
         average: AverageWeights | None = None,
+        best: KeepBest | None = None,
     ):
         self.dataset, self.metrics, self.interval, self.batch_size = dataset, metrics, interval, batch_size
+        self.best = best
         self.weights = average.swapped_in if average else nullcontext
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
@@ -44,6 +48,8 @@ class Validate(Hook):
             return
         with self.weights():
             scores = evaluate(runner.model, self.dataset, self.metrics, self.batch_size).means
+            if self.best is not None:
+                self.best.look(runner, scores, done)
         runner.model.train()
         shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
         runner.say(f"[{runner.name}] {done:>{len(str(runner.max_iters))}}/{runner.max_iters}  val: {shown}")

@@ -89,8 +89,10 @@ class FaceHallucinator(BaseHallucinator):
     def _update_discriminator(self, batch: dict, optim: OptimWrapper) -> tuple[dict[str, Tensor], bool]:
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""
         with optim.optim_context(self.discriminator):
-            real, fake = discriminator_loss(self.discriminator(batch["hr"]), self.discriminator(batch["sr"].detach()))
+            real_logits, fake_logits = self.discriminator(batch["hr"]), self.discriminator(batch["sr"].detach())
+            real, fake = discriminator_loss(real_logits, fake_logits)
         update_discriminator, update_upsampler = (True, True) if self.balance is None else self.balance(real, fake)
         if update_discriminator:
             optim.update_params(real + fake)
-        return {"d_real": real, "d_fake": fake}, update_upsampler
+        right = {"d_real_right": (real_logits > 0).float().mean(), "d_fake_right": (fake_logits < 0).float().mean()}
+        return {"d_real": real, "d_fake": fake, **right}, update_upsampler

@@ -12,7 +12,7 @@ from ofhkit.apis import Options, train
 from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.errors import OfhkitError
 
-STILL = 'steps["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0))\n'
+STILL = 'steps["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0), schedule=None)\n'
 
 
 @pytest.fixture(scope="module")

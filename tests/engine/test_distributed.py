@@ -5,6 +5,7 @@ Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum
 """
 
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -40,7 +41,10 @@ def found(tmp_path_factory) -> tuple[dict, dict]:
         assert code == 0, errors
     assert len(list(two.glob("iter_*.pth"))) == 2
     assert len(list(two.rglob("*.log"))) == 1  # only the first process writes
-    return {"game": play(one), "norms": normalise()}, torch.load(two / "found.pth", weights_only=True)
+    return {"game": play(one), "norms": normalise()}, {
+        **torch.load(two / "found.pth", weights_only=True),
+        "folder": two,
+    }
 
 
 def close(one, two, tolerance: float) -> None:
@@ -60,6 +64,14 @@ def test_the_same_global_batch_gives_the_same_losses_and_weights(found):
     for a, b in zip(one["losses"], two["losses"], strict=True):
         close(a, b, 1e-10)
     close(one["weights"], two["weights"], 1e-10)
+
+
+def test_what_two_processes_saved_one_goes_on_with(found, tmp_path):
+    (saved,) = found[1]["folder"].glob("iter_00000008.pth")
+    shutil.copy(saved, tmp_path)
+    resumed = play(tmp_path)
+    assert len(resumed["losses"]) == 1
+    close(found[0]["game"]["weights"], resumed["weights"], 1e-10)
 
 
 def test_every_image_is_scored_once_and_in_order(found):

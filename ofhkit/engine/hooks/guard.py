@@ -47,7 +47,8 @@ class StopOnNaN(Hook):
             OfhkitError: names the loss, the iteration and the images.
         """
         seen, self.seen = self.seen, []
-        if seen and torch.isfinite(sum(value.float() for _, output, _ in seen for value in output.values())):
+        values = [value for _, output, _ in seen for value in output.values()]
+        if values and torch.isfinite(torch.stack(values)).all():
             return
         for iteration, output, index in seen:
             for term, value in output.items():

@@ -51,13 +51,17 @@ def common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument(
+        "--cfg-options", nargs="+", action="extend", metavar="KEY=VALUE", help="override configuration values"
+    )
+
+
+def launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``, for tools that several processes can share."""
+    parser.add_argument(
         "--launcher",
         choices=LAUNCHERS,
         default="none",
         help="what started this as one of several processes",
-    )
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", metavar="KEY=VALUE", help="override configuration values"
     )
 
 

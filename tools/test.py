@@ -10,13 +10,14 @@ Without a CONFIG, everything that is finished under the work dir is scored, as i
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, common, run
+from ofhkit.cli import Parser, common, launcher, run
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="configuration files")
     common(parser)
+    launcher(parser)
     parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="score this model.safetensors")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N test faces")

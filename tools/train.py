@@ -9,13 +9,14 @@ Goes on by itself where it was stopped. Steps that methods share are trained onc
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, common, run
+from ofhkit.cli import Parser, common, launcher, run
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("config", type=Path, help="configuration file")
     common(parser)
+    launcher(parser)
     parser.add_argument("--budget", type=float, default=1.0, metavar="F", help="scale every step's iterations by F")
     parser.add_argument("--steps", nargs="+", metavar="STEP", help="run only these steps")
     parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")

@@ -45,7 +45,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def reseed(seed: int, device: torch.device) -> None:
-    """Set the generators that a model on ``device`` draws from (``torch.manual_seed`` sets all, at 50 times the cost)."""
+    """Set the generators that a model on ``device`` draws from (``torch.manual_seed`` sets all, which costs more)."""
     torch.default_generator.manual_seed(seed)
     if device.type in ("cuda", "mps"):
         getattr(torch, device.type).manual_seed(seed)

@@ -23,7 +23,7 @@ def main() -> None:
     from ofhkit.comparison.scoring import PARSER
     from ofhkit.datasets import PackedFaces, SyntheticFaces
     from ofhkit.datasets.celeba import find_or_prepare
-    from ofhkit.engine.steps import load_component
+    from ofhkit.engine.recipes import load_component
     from ofhkit.progress import say
     from ofhkit.registry import PARSERS
 

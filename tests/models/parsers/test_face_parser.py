@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from ofhkit.datasets import SyntheticFaces
 from ofhkit.errors import OfhkitError
+from ofhkit.functional.geometry import iou
 from ofhkit.models.losses import ParsingLoss
 from ofhkit.models.parsers import FaceParser
 
@@ -67,3 +69,12 @@ def test_the_loss_is_the_weighted_mean_of_the_pixels(balance):
     rows = np.take_along_axis(likelihood, labels.numpy()[:, None], 1)[:, 0]
     expected = (weight * rows).sum() / weight.sum()
     assert ParsingLoss(balance=balance)(logits, labels).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_shipped_parser_knows_rendered_faces():
+    faces = SyntheticFaces(8, seed=5, split="test", cache=False)
+    items = [faces[i] for i in range(8)]
+    hr, truth = (torch.stack([torch.as_tensor(item[key]) for item in items]) for key in ("hr", "parsing"))
+    with torch.no_grad():
+        labels = FaceParser(weights="face_parser.safetensors").eval()(hr.float() / 255).argmax(1)
+    assert iou(labels, truth.long(), 16).mean() > 0.65

@@ -27,6 +27,7 @@ KINDS = ("auto", "tiny", "aligned", "photo")
 PASTE = ("auto", "hole", "face")
 TRAINED_AREA = 63  # of 256: the largest hole of the paper's training
 BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
+WAITING_PIXELS = 40_000_000  # of pictures that wait for a batch to fill up: what memory holds
 SAME_CROP, SAME_CROP_HIDDEN = 10.0, 24.0  # crop pixels by which an aligned face's corners may miss; with a hole
 
 
@@ -136,11 +137,15 @@ class Restorer:
         A picture's failure is its own; what has an outcome already keeps it.
         """
         waiting: list[_Plan | Outcome] = []
+        faces = pixels = 0
         for picture in pictures:
-            waiting.append(picture if isinstance(picture, Outcome) else self._plan(picture))
-            if sum(len(p.seen) for p in waiting if isinstance(p, _Plan)) >= self.batch_size or len(waiting) >= 256:
+            item = picture if isinstance(picture, Outcome) else self._plan(picture)
+            waiting.append(item)
+            faces += len(item.seen) if isinstance(item, _Plan) else 0
+            pixels += item.picture.rgb.shape[0] * item.picture.rgb.shape[1]
+            if faces >= self.batch_size or pixels >= WAITING_PIXELS:
                 yield from self._finish(waiting)
-                waiting = []
+                waiting, faces, pixels = [], 0, 0
         yield from self._finish(waiting)
 
     def _plan(self, picture: Picture) -> _Plan | Outcome:

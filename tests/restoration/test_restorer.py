@@ -18,7 +18,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, warp
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files
+from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files, restorer
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.sources import collect
 from ofhkit.restoration.writing import WARNING
@@ -229,17 +229,28 @@ def test_a_failure_never_removes_what_ofhkit_did_not_write(model, tmp_path):
 def test_pictures_are_batched_and_answers_do_not_depend_on_it(model):
     tiny = [Picture(str(i), rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for i in range(5)]
     sizes = []
-    watched = model.register_forward_hook(lambda *_: None)
     original = type(model).predict
     try:
         type(model).predict = lambda self, lr, mask: (sizes.append(len(lr)), original(self, lr, mask))[1]
         together = list(Restorer(model, batch_size=4).restore(tiny))
     finally:
         type(model).predict = original
-        watched.remove()
     assert sizes == [4, 1]
     alone = [next(Restorer(model).restore([p])) for p in tiny]
     assert all(np.abs(a.image.astype(int) - b.image).max() <= 1 for a, b in zip(together, alone))
+
+
+def test_large_pictures_do_not_wait_for_a_batch_to_fill_up(model, monkeypatch):
+    taken = []
+
+    def pictures():
+        for i in range(4):
+            taken.append(i)
+            yield Picture(str(i), rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+
+    monkeypatch.setattr(restorer, "WAITING_PIXELS", 2 * 256)
+    next(Restorer(model).restore(pictures()))
+    assert taken == [0, 1]
 
 
 def test_masks_and_outputs_inside_a_folder_are_no_inputs(tmp_path):

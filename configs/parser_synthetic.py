@@ -2,7 +2,7 @@
 
 python tools/train.py configs/parser_synthetic.py --work-dir work_dirs
 
-Delivers ``work_dirs/shared/parser-*/weights.safetensors``. The package ships as ``ofhkit/assets/face_parser.safetensors``
+Delivers ``work_dirs/shared/parser-*/weights.safetensors``. As ``ofhkit/assets/face_parser.safetensors`` ships
 what ``--budget 0.12 --amp`` made in 13 minutes on one CPU core: IoU 0.756 (0.747 without the background) on rendered
 validation faces; ``python tools/check_parser.py --data-root DIR`` looks at it on real ones (docs/results/parser.md).
 """

@@ -27,10 +27,12 @@ HEADER_KEY = "ofhkit"
 
 
 def save_checkpoint(folder: Path, iteration: int, state: Mapping[str, Any], keep: int = 2) -> Path:
-    """Write ``iter_N.pth`` atomically, then remove all but the newest ``keep``."""
+    """Write ``iter_N.pth`` atomically, then remove all but the newest ``keep``, and what a killed save left behind."""
     path = atomic_write(Path(folder) / _NAME.format(iteration), lambda file: torch.save(dict(state), file))
     for old in list_checkpoints(folder)[keep:]:
         old.unlink(missing_ok=True)
+    for torn in Path(folder).glob(".iter_*.tmp"):  # one process at a time writes here
+        torn.unlink(missing_ok=True)
     return path
 
 

@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -39,6 +42,42 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         save_checkpoint(tmp_path, 5, {"iteration": 6})
     assert load_checkpoint(tmp_path / "iter_00000005.pth")["iteration"] == 5
     assert [p.name for p in tmp_path.iterdir()] == ["iter_00000005.pth"]
+
+
+SAVE_FOR_EVER = """
+import sys, torch
+from pathlib import Path
+from ofhkit.engine.checkpoint import save_checkpoint
+iteration = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    iteration += 1
+    save_checkpoint(Path(sys.argv[1]), iteration, {"iteration": iteration, "x": torch.full((500_000,), iteration)})
+    print(iteration, flush=True)
+"""
+
+
+def test_killed_in_the_middle_of_saving_the_newest_is_whole(tmp_path):
+    """Nearly all of the child's time goes into saving, so that is where the kill finds it."""
+    saved, left_behind = 0, 0
+    for attempt in range(8):
+        child = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, tmp_path, str(saved)], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.stdout.readline()  # one is written
+        time.sleep(0.004 * attempt)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        left_behind += len(list(tmp_path.glob(".iter_*.tmp")))
+        state = load_checkpoint(list_checkpoints(tmp_path)[0])  # the newest, not the one before
+        assert state["iteration"] > saved
+        assert (state["x"] == state["iteration"]).all()
+        saved = state["iteration"]
+        if left_behind and attempt:
+            break
+    assert left_behind
+    save_checkpoint(tmp_path, saved + 1, {})
+    assert not list(tmp_path.glob(".iter_*.tmp"))
 
 
 class Evil:

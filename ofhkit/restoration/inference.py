@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.ops import fuse
 from ofhkit.restoration.sureness import spread_of
 
-__all__ = ["Hallucinated", "Result", "hallucinate", "run_batches"]
+__all__ = ["Hallucinated", "Result", "device_of", "faster", "hallucinate", "run_batches"]
 
 EXPECTED = "(16, 16, 3) or (N, 16, 16, 3), or with the channels first (3, 16, 16) or (N, 3, 16, 16), RGB"
 
@@ -138,6 +139,23 @@ def _check_values(batch: np.ndarray) -> bool:
     return False
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's tensors are; the CPU where it has none.
+
+    >>> device_of(nn.ReLU())
+    device(type='cpu')
+    """
+    return next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
+def faster(model: nn.Module) -> nn.Module:
+    """The same model with its networks in their fast forms; as it is where none of them has one."""
+    try:
+        return fuse(model)
+    except OfhkitError:
+        return model
+
+
 @torch.no_grad()
 def run_batches(model: nn.Module, lr: Tensor, mask: Tensor, batch_size: int = 64, spread: bool = False) -> Hallucinated:
     """Hallucinate any number of faces, ``batch_size`` at once, on the model's device.
@@ -149,7 +167,7 @@ def run_batches(model: nn.Module, lr: Tensor, mask: Tensor, batch_size: int = 64
     """
     if batch_size < 1:
         raise OfhkitError(f"batch_size must be a positive whole number, got {batch_size}")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     parts = []
     for x, m in zip(lr.split(batch_size), mask.split(batch_size)):
         x, m = x.to(device), m.to(device)

@@ -17,7 +17,7 @@ from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.restoration.composition import paste_back
 from ofhkit.restoration.faces import LR_SIZE, FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
-from ofhkit.restoration.inference import run_batches
+from ofhkit.restoration.inference import device_of, faster, run_batches
 from ofhkit.restoration.pictures import Picture
 from ofhkit.restoration.specks import fill_specks
 
@@ -27,6 +27,7 @@ KINDS = ("auto", "tiny", "aligned", "photo")
 PASTE = ("auto", "hole", "face")
 TRAINED_AREA = 63  # of 256: the largest hole of the paper's training
 BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
+MANY = 32  # faces for which it pays to bring the networks into their fast forms
 WAITING_PIXELS = 40_000_000  # of pictures that wait for a batch to fill up: what memory holds
 SAME_CROP, SAME_CROP_HIDDEN = 10.0, 24.0  # crop pixels by which an aligned face's corners may miss; with a hole
 
@@ -130,6 +131,7 @@ class Restorer:
         self.model, self.hole, self.kind, self.paste = model, hole or HoleOptions(), kind, paste
         self.batch_size, self.sureness = batch_size, sureness
         self._finder: FaceFinder | None = None
+        self._fast: BaseHallucinator | None = None
 
     def restore(self, pictures: Iterable[Picture | Outcome]) -> Iterator[Outcome]:
         """Restore pictures in order, as many together as fill a batch.
@@ -197,7 +199,7 @@ class Restorer:
                 raise OfhkitError(f"an aligned face is square, and this has {size} pixels; say --kind photo")
             return "aligned", [scaling(width)], [np.nan], [_reduction(size)]
         if self._finder is None:
-            device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+            device = device_of(self.model)
             template = getattr(self.model, "info", {}).get("template")
             self._finder = FaceFinder(template, device) if template else FaceFinder(device=device)
         boxes, matrices = self._finder.find(rgb, hole)
@@ -221,7 +223,9 @@ class Restorer:
         seen = [s for plan in waiting if isinstance(plan, _Plan) for s in plan.seen]
         if seen:
             lr, mask = torch.stack([s.lr for s in seen]), torch.stack([s.mask for s in seen])
-            out = run_batches(self.model, lr, mask, self.batch_size, self.sureness)
+            if self._fast is None and len(seen) >= MANY:
+                self._fast = faster(self.model)
+            out = run_batches(self._fast or self.model, lr, mask, self.batch_size, self.sureness)
         first = 0
         for plan in waiting:
             if isinstance(plan, Outcome):

@@ -240,6 +240,19 @@ def test_pictures_are_batched_and_answers_do_not_depend_on_it(model):
     assert all(np.abs(a.image.astype(int) - b.image).max() <= 1 for a, b in zip(together, alone))
 
 
+def test_many_faces_take_the_fast_form_of_the_networks(monkeypatch):
+    torch.manual_seed(0)
+    upsampler = dict(type="ResidualUpsampler", channels=[4, 4, 4], head_channels=[4, 4])
+    slow = HALLUCINATORS.build({**MODEL, "upsampler": upsampler}).eval()
+    tiny = [Picture(str(i), rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for i in range(3)]
+    plain = list(Restorer(slow).restore(tiny))
+    monkeypatch.setattr(restorer, "MANY", 3)
+    many = Restorer(slow)
+    fused = list(many.restore(tiny))
+    assert type(many._fast.upsampler).__name__ == "FusedNetwork"
+    assert all(np.abs(a.image.astype(int) - b.image).max() <= 1 for a, b in zip(plain, fused))
+
+
 def test_large_pictures_do_not_wait_for_a_batch_to_fill_up(model, monkeypatch):
     taken = []
 

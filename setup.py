@@ -20,7 +20,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ofhkit", "ofhkit.*"]),
-    package_data={"ofhkit": ["py.typed", "assets/**/*"]},
+    package_data={"ofhkit": ["py.typed", "assets/**/*", "demo/*.html", "demo/*.js", "demo/*.css"]},
     install_requires=[
         "torch>=2.6",
         "torchvision",  # lpips imports it; pip pairs it with torch
@@ -38,5 +38,7 @@ setup(
         "test": ["pytest", "pytest-benchmark", "hypothesis", "scikit-image", "ruff"],
         "docs": ["mkdocs-material>=9.5", "mypy"],
         "export": ["onnx", "onnxscript", "onnxruntime"],
+        "demo": ["gradio>=6"],
+        "browser": ["gradio>=6", "playwright"],  # playwright drives the system's Chromium
     },
 )

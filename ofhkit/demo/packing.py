@@ -18,7 +18,7 @@ from ofhkit.demo.methods import Method
 from ofhkit.demo.opening import MAX_BYTES
 from ofhkit.demo.restoring import SCORES, Results
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration import HoleOptions, Restorer, read_pictures
+from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer, read_pictures
 from ofhkit.restoration.writing import Writer, png
 
 __all__ = ["HOLES", "MAX_FILES", "Batch", "Row", "pack_results", "restore_many"]
@@ -97,7 +97,8 @@ def restore_many(paths: Sequence[tuple[str | Path, str]], hole: str, method: Met
             out.rows[-1]["input"] = name
             rows.append(Row(name, outcome.image, outcome.error or "", "; ".join(outcome.notes)))
         for name, error in failed.items():
-            out.fail(Path(name), _safe(Path(name).stem), error)
+            unread = Picture(name, np.zeros((1, 1, 3), np.uint8))
+            out.write(Outcome(unread, error=error), _safe(Path(name).stem))
             rows.append(Row(name, None, error))
         out.save_table()
         files = {

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from ofhkit.demo.drawing import draw_batch, draw_results, picture_uri
@@ -17,6 +16,11 @@ from ofhkit.demo.opening import EXAMPLES, Opened, open_example, open_file
 from ofhkit.demo.packing import HOLES, MAX_FILES, pack_results, restore_many
 from ofhkit.demo.restoring import read_cells, restore
 from ofhkit.errors import OfhkitError
+
+try:
+    import gradio as gr
+except ImportError:  # ofhkit.demo.serving says what to install
+    gr = None
 
 __all__ = ["build", "style"]
 
@@ -68,7 +72,8 @@ def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
     def many(paths: list[str] | None, hole: str, method: str) -> str:
         return draw_batch(restore_many([(path, Path(path).name) for path in paths or []], hole, by_name[method]))
 
-    first = show(open_example(EXAMPLES[0]))  # loads every network before the first visitor comes
+    show(open_example(EXAMPLES[0]))  # loads every network before the first visitor comes
+    first = show(open_example(EXAMPLES[0]))
     private = dict(api_visibility="private", concurrency_id="networks", concurrency_limit=concurrency)
     with gr.Blocks(title="ofhkit", analytics_enabled=False, delete_cache=(60, 600)) as page:
         gr.HTML(_HEAD)

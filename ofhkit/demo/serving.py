@@ -24,7 +24,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-CLOSED = ("/file", "/proxy", "/stream", "/monitoring", "/deep_link", "/vibe", "/runs")
+CLOSED = ("/file", "/proxy", "/stream", "/monitoring", "/deep_link", "/vibe", "/runs", "/openapi.json")
 _Message = MutableMapping[str, Any]
 
 

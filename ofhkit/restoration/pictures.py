@@ -175,11 +175,17 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 def _tiff(path: Path, data: bytes) -> Picture:
     """What Pillow does not read: 16-bit colour."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, MemoryError):
+        image = None
     if image is None:
         raise OfhkitError(f"{path}: damaged, or not a picture in a format that is understood")
     _check_size(path, image.shape[1], image.shape[0])
-    image = _eight_bits(image)
+    try:
+        image = _eight_bits(image)
+    except OfhkitError as error:
+        raise OfhkitError(f"{path}: {error}") from None
     image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA) if image.shape[2:] == (4,) else image
     image = image[..., ::-1] if image.shape[2:] == (3,) else image
     picture = to_picture(image, path.stem)

@@ -169,6 +169,12 @@ def test_values_of_no_known_range_are_refused(tmp_path):
         only(tmp_path / "odd.tif")
 
 
+def test_sixteen_bit_colour_of_no_known_range_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "odd.tif"), np.full((20, 20, 3), -3.5, np.float32))
+    with pytest.raises(OfhkitError, match=r"odd\.tif: its values are neither"):
+        only(tmp_path / "odd.tif")
+
+
 def test_no_such_file():
     with pytest.raises(OfhkitError, match="no such file"):
         only("absent.png")

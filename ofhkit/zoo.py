@@ -116,6 +116,7 @@ def export_weights(
         **header,
         "version": __version__,
         "name": out.stem,
+        "config": file.parent.name,
         "scale": model.scale,
         "size": 16,
         "template": header.get("template") or _template(file.with_name("config.json")),

@@ -1,0 +1,38 @@
+"""List the weights that ship with ofhkit: what they are, their scores, and the command that scores them again.
+
+    python tools/list_models.py
+
+Any of the names works in tools/infer.py --model, tools/export.py and ofhkit.load_model.
+"""
+
+from pathlib import Path
+
+from ofhkit.cli import Parser, run
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SHOWN = ("PSNR", "SSIM", "LPIPS", "NRMSE", "IoU")
+
+
+def main() -> None:
+    Parser(__doc__).parse_args()
+
+    from ofhkit.apis import DEFAULT_MODEL, zoo
+    from ofhkit.engine.checkpoint import load_weights
+
+    for name, path in zoo().items():
+        info = load_weights(path)[1]
+        scores = info.get("metrics", {})
+        print(
+            f"{name}{' (default)' if name == DEFAULT_MODEL else ''}: {info['method']}, {path.stat().st_size / 1e6:.1f} MB"
+        )
+        print(f"  trained on {info['data'].get('num_train', '?')} faces of {info['data'].get('name', '?')}")
+        print("  " + ", ".join(f"{key} {scores[key]:.4g}" for key in SHOWN if key in scores), end="")
+        print(f" on {scores['num_images']} test faces" if scores else "not scored")
+        print(f"  {info['licence']}")
+        config = CONFIGS / f"{info.get('config')}.py"
+        config = config.relative_to(CONFIGS.parent) if config.is_file() else "CONFIG"
+        print(f"  python tools/test.py {config} --checkpoint {path} --data-root DIR")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -22,9 +22,8 @@ def main() -> None:
     for name, path in zoo().items():
         info = load_weights(path)[1]
         scores = info.get("metrics", {})
-        print(
-            f"{name}{' (default)' if name == DEFAULT_MODEL else ''}: {info['method']}, {path.stat().st_size / 1e6:.1f} MB"
-        )
+        default = " (default)" if name == DEFAULT_MODEL else ""
+        print(f"{name}{default}: {info['method']}, {path.stat().st_size / 1e6:.1f} MB")
         print(f"  trained on {info['data'].get('num_train', '?')} faces of {info['data'].get('name', '?')}")
         print("  " + ", ".join(f"{key} {scores[key]:.4g}" for key in SHOWN if key in scores), end="")
         print(f" on {scores['num_images']} test faces" if scores else "not scored")

@@ -84,7 +84,9 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
 
 
 def _join(place: Place, device: str) -> None:
-    cuda = torch.cuda.is_available() and device.partition(":")[0] in ("auto", "cuda")
+    if ":" in device:
+        raise OfhkitError(f"--device {device}: each of several processes takes a GPU of its own; say --device cuda")
+    cuda = torch.cuda.is_available() and device in ("auto", "cuda")
     if cuda:
         if place.local_rank >= torch.cuda.device_count():
             raise OfhkitError(
@@ -168,7 +170,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if world_size() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
-    for dtype in {g.dtype for g in gradients}:
+    for dtype in dict.fromkeys(g.dtype for g in gradients):  # in an order that all processes share
         chosen = [g for g in gradients if g.dtype == dtype]
         flat = torch.cat([g.reshape(-1) for g in chosen])
         dist.all_reduce(flat)

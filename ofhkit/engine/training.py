@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ofhkit.engine.checkpoint import list_checkpoints, load_strictly, load_weights
-from ofhkit.engine.distributed import rank, span_processes, world_size
+from ofhkit.engine.distributed import is_main, rank, span_processes, world_size
 from ofhkit.engine.draws import fetch, first, training_loader
 from ofhkit.engine.feed import keep_on_device
 from ofhkit.engine.hooks import (
@@ -98,7 +98,7 @@ def optimise(job: Job) -> nn.Module:
         prefetch=runtime.prefetch and loader.pin_memory,
     )
     runner.train()
-    if step.deliver == "best":
+    if step.deliver == "best" and is_main():  # the first process wrote it, perhaps this moment, and delivers it
         load_strictly(step.trained(model), load_weights(job.folder / BEST)[0], BEST)
     return step.trained(model)
 

@@ -146,6 +146,13 @@ def test_a_launcher_that_did_not_start_this_is_a_sentence(launcher, message):
         find_place(launcher, {})
 
 
+def test_one_gpu_for_all_processes_is_refused(monkeypatch):
+    for name, value in dict(RANK="0", WORLD_SIZE="2", LOCAL_RANK="0").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OfhkitError, match="--device cuda:1: each of several processes"), processes("pytorch", "cuda:1"):
+        pass
+
+
 def test_torchrun_without_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")

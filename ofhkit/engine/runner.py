@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -154,7 +155,10 @@ class Runner(MMRunner):
             return
         clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the bar
         print(f"{clear}{line}", file=sys.stderr, flush=True)
-        with (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log:
+        with (
+            contextlib.suppress(OSError),  # a full disk does not end a training
+            (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log,
+        ):
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
     def save_checkpoint(self, out_dir: str | None = None, **_: Any) -> Path:  # type: ignore[override]

@@ -111,9 +111,28 @@ def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "save_checkpoint", full)
+    (tmp_path / "train.log").mkdir()  # nor can the log be written
     run(tmp_path, SaveCheckpoint(interval=4))
     assert calls == [4, 8]
     assert "could not save a checkpoint" in capsys.readouterr().err
+
+
+def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatch, capsys):
+    import ofhkit.engine.hooks.best as module
+
+    model, save = Model(), module.save_weights
+    model.test_step = lambda data: [data]
+    best = KeepBest(model.net, "Score")
+
+    def full(path, tensors, header):
+        if header["score"] == 3.0:
+            raise OSError(28, "No space left on device")
+        save(path, tensors, header)
+
+    monkeypatch.setattr(module, "save_weights", full)
+    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, model=model, iterations=6)
+    assert load_weights(tmp_path / "best.safetensors")[1]["score"] == best.score == 2.0
+    assert "could not save best.safetensors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "message"), [("gpu", "takes auto, cpu, cuda or mps"), ("cuda:99x", "cuda")])

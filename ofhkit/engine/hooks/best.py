@@ -34,16 +34,22 @@ class KeepBest(Hook):
         value = scores[self.metric]
         if self.score is not None and (value <= self.score if self.higher else value >= self.score):
             return
-        self.score, self.iteration = value, done
         if is_main():
             header = {"step": runner.name, "metric": self.metric, "score": value, "iteration": done}
-            save_weights(Path(runner.work_dir) / BEST, self.network.state_dict(), header)
+            try:
+                save_weights(Path(runner.work_dir) / BEST, self.network.state_dict(), header)
+            except OSError as error:
+                runner.say(f"[{runner.name}] could not save {BEST} ({error}); what was best before is kept")
+                return
+        self.score, self.iteration = value, done
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         checkpoint["best"] = {"score": self.score, "iteration": self.iteration}
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        self.score, self.iteration = checkpoint["best"]["score"], checkpoint["best"]["iteration"]
+        saved = checkpoint.get("best")  # missing where nothing was validated before
+        if saved is not None:
+            self.score, self.iteration = saved["score"], saved["iteration"]
 
     def after_train(self, runner) -> None:
         if self.score is not None:

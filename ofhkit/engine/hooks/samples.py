@@ -44,4 +44,7 @@ class SampleGrid(Hook):
         columns = [name for name in ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr") if name in batch]
         columns = [c for c in columns if not (c == "lr_gt" and "sr" in batch)]
         grid = face_grid({name: batch[name] for name in columns})
-        write_png(Path(runner.work_dir) / "samples" / f"iter_{done:08d}.png", grid)
+        try:
+            write_png(Path(runner.work_dir) / "samples" / f"iter_{done:08d}.png", grid)
+        except OSError as error:
+            runner.say(f"[{runner.name}] could not write a sample grid ({error})")

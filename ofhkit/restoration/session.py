@@ -18,7 +18,7 @@ __all__ = ["restore_files"]
 
 
 def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Restorer, every: int = 1) -> Writer:
-    """Restore files, folders, patterns and videos into a folder.
+    """Restore files, folders, patterns and videos into a folder; a picture or mask that lies there is not overwritten.
 
     Args:
         inputs: see :func:`ofhkit.restoration.sources.collect`.
@@ -37,8 +37,10 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
     masks = [Path(mask)] if isinstance(mask, (str, Path)) and mask not in ("auto", "none") else []
     if masks and not masks[0].exists():
         raise OfhkitError(f"--mask {mask}: no such file or folder; or say auto or none")
-    writer, names = Writer(Path(out), getattr(restorer.model, "info", {})), Names()
+    writer = Writer(Path(out), getattr(restorer.model, "info", {}))
     sources = collect(inputs, leave_out=[Path(out), *masks])
+    given = [s.path for s in sources] + [p for m in masks for p in (m.glob("*") if m.is_dir() else [m])]
+    names = Names(p.stem for p in given if p.suffix.lower() == ".png" and p.parent.resolve() == writer.out.resolve())
     try:
         for outcome in restorer.restore(_read(sources, every)):
             path = outcome.picture.path

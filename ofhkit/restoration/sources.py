@@ -66,12 +66,15 @@ def _is_picture(path: Path) -> bool:
 class Names:
     """Gives every picture a name that no other has.
 
+    Args:
+        taken: names that none may have.
+
     >>> names = Names(); [names.take(n, s) for n, s in (('a', '.jpg'), ('a', '.png'), ('a', '.png'))]
     ['a', 'a-png', 'a-2']
     """
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {name.lower() for name in taken}
 
     def take(self, name: str, suffix: str = "") -> str:
         """The name itself, with its suffix, or with a number; compared without regard to case, as some disks do."""

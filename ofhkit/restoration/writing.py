@@ -115,11 +115,14 @@ class Writer:
         table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(self.rows)
-        return atomic_write(self.out / "results.csv", text.getvalue().encode("utf-8", "backslashreplace"))
+        return self._write("results.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
     def _save(self, name: str, image: np.ndarray) -> None:
+        self._write(name, png(image, self.info))
+
+    def _write(self, name: str, content: bytes) -> Path:
         try:
-            atomic_write(self.out / name, png(image, self.info))
+            return atomic_write(self.out / name, content)
         except OSError as error:
             raise OfhkitError(f"{self.out / name} cannot be written: {error.strerror or error}") from None
 

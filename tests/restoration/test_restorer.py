@@ -226,6 +226,19 @@ def test_a_failure_never_removes_what_ofhkit_did_not_write(model, tmp_path):
     assert (tmp_path / "mine.png").is_file()
 
 
+def test_an_input_or_a_mask_in_the_output_folder_is_never_overwritten(model, tmp_path):
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    Image.new("L", (16, 16)).save(tmp_path / "c.png")
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.png")}
+    Image.open(tmp_path / "b.png").save(tmp_path / "c.bmp")
+    for _ in range(2):
+        options = HoleOptions(mask=tmp_path / "c.png")
+        done = restore_files([tmp_path / n for n in ("a.png", "b.png", "c.bmp")], tmp_path, Restorer(model, options))
+        assert [row["output"] for row in done.rows] == ["a-png.png", "b-png.png", "c-bmp.png"]
+        assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_pictures_are_batched_and_answers_do_not_depend_on_it(model):
     tiny = [Picture(str(i), rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for i in range(5)]
     sizes = []

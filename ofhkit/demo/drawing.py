@@ -26,20 +26,14 @@ _MEANING = {
 }
 
 
-def picture_uri(image: np.ndarray, largest: int = 0) -> str:
+def picture_uri(image: np.ndarray) -> str:
     """A PNG as a data URI.
-
-    Args:
-        largest: reduce to this side, where it is given.
 
     >>> picture_uri(np.zeros((2, 2, 3), np.uint8))[:22]
     'data:image/png;base64,'
     """
-    picture = Image.fromarray(image)
-    if largest and max(picture.size) > largest:
-        picture.thumbnail((largest, largest))
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
@@ -64,7 +58,7 @@ def draw_batch(batch: Batch) -> str:
     """Many pictures: a thumbnail or the reason why there is none, and the archive."""
     done = sum(row.image is not None for row in batch.rows)
     tiles = "".join(
-        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{picture_uri(row.image, 256)}">'
+        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{picture_uri(row.image)}">'
         f"<figcaption>{escape(row.name)}</figcaption></figure>"
         if row.image is not None
         else f'<figure class="tile failed"><p>{escape(row.error)}</p>'

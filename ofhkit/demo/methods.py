@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.registry import HALLUCINATORS
+from ofhkit.restoration.inference import faster
 from ofhkit.zoo import load_model, zoo
 
 __all__ = ["Method", "installed_methods"]
@@ -45,7 +46,7 @@ def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
         while any(m.name == name for m in methods):
             name += "'"
         note = " · ".join(str(info[key]) for key in ("method", "licence") if info.get(key))
-        methods.append(Method(name, note, _fast(model)))
+        methods.append(Method(name, note, faster(model)))
     if methods:
         first = methods[0]
         model = _baseline(first.model.inpainter, {**first.model.info, "name": "inpainter-bicubic"})
@@ -53,10 +54,6 @@ def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
     telea = _baseline(dict(type="Telea"), {"name": "telea-bicubic"})
     methods.append(Method("Telea + bicubic", "no training at all", telea))
     return methods
-
-
-def _fast(model: BaseHallucinator) -> BaseHallucinator:
-    return model.fuse() if any(callable(getattr(m, "fused", None)) for m in model.modules()) else model
 
 
 def _baseline(inpainter: object, info: dict) -> BaseHallucinator:

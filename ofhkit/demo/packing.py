@@ -24,12 +24,13 @@ from ofhkit.restoration.writing import Writer, png
 __all__ = ["HOLES", "MAX_FILES", "Batch", "Row", "pack_results", "restore_many"]
 
 MAX_FILES = 64
+THUMBNAIL = 256
 HOLES = {"Transparent parts": None, "Find it": "auto", "No hole": "none"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of many: its name, the restored picture or the sentence that says why there is none."""
+    """One picture of many: its name, a thumbnail of the restored picture or the reason why there is none."""
 
     name: str
     image: np.ndarray | None
@@ -78,28 +79,16 @@ def restore_many(paths: Sequence[tuple[str | Path, str]], hole: str, method: Met
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    pictures, names, failed = [], [], {}
-    for path, label in paths:
-        name = Path(label).name
-        try:
-            if Path(path).stat().st_size > MAX_BYTES:
-                raise OfhkitError(f"{name}: more than {MAX_BYTES // 2**20} MB; reduce it first")
-            pictures.append(next(read_pictures(path)))
-            names.append(name)
-        except OfhkitError as error:
-            failed[name] = str(error).replace(str(path), name)
+    names = [Path(label).name for _, label in paths]
     with tempfile.TemporaryDirectory(prefix="ofhkit-") as folder:
         out = Writer(Path(folder), method.model.info)
         rows = []
-        outcomes = Restorer(method.model, HoleOptions(mask=HOLES[hole])).restore(pictures)
+        read = (_read(Path(path), name) for (path, _), name in zip(paths, names))  # a few at a time: they may be large
+        outcomes = Restorer(method.model, HoleOptions(mask=HOLES[hole])).restore(read)
         for number, (outcome, name) in enumerate(zip(outcomes, names), 1):
             out.write(outcome, f"{number:02d}_{_safe(Path(name).stem)}")
             out.rows[-1]["input"] = name
-            rows.append(Row(name, outcome.image, outcome.error or "", "; ".join(outcome.notes)))
-        for name, error in failed.items():
-            unread = Picture(name, np.zeros((1, 1, 3), np.uint8))
-            out.write(Outcome(unread, error=error), _safe(Path(name).stem))
-            rows.append(Row(name, None, error))
+            rows.append(Row(name, _thumbnail(outcome.image), outcome.error or "", "; ".join(outcome.notes)))
         out.save_table()
         files = {
             str(path.relative_to(folder)): path.read_bytes()
@@ -107,6 +96,24 @@ def restore_many(paths: Sequence[tuple[str | Path, str]], hole: str, method: Met
             if path.is_file()
         }
     return Batch(tuple(rows), _zip(files))
+
+
+def _read(path: Path, name: str) -> Picture | Outcome:
+    """A picture, or why there is none; errors name it as its owner does."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise OfhkitError(f"{name}: more than {MAX_BYTES // 2**20} MB; reduce it first")
+        return next(read_pictures(path))
+    except OfhkitError as error:
+        return Outcome(Picture(name, np.zeros((1, 1, 3), np.uint8)), error=str(error).replace(str(path), name))
+
+
+def _thumbnail(image: np.ndarray | None) -> np.ndarray | None:
+    if image is None:
+        return None
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(small)
 
 
 def _safe(name: str) -> str:

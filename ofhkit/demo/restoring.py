@@ -21,10 +21,10 @@ from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.inference import run_batches
+from ofhkit.restoration.restorer import TRAINED_AREA
 
-__all__ = ["SCORES", "TRAINED_AREA", "Figure", "Results", "read_cells", "restore"]
+__all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
 
-TRAINED_AREA = 63  # of 256
 SCORES = {  # name -> (unit, decimals, larger is better)
     "PSNR": ("dB", 2, True),
     "SSIM": ("", 3, True),

@@ -118,6 +118,7 @@ def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            raise OfhkitError(f"--host {host} --port {port}: {error.strerror}; choose another port") from None
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OfhkitError(f"--host {host} --port {port}: {reason}; choose another port") from None
     uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -131,7 +131,10 @@ def test_many_pictures_become_one_archive(pictures, methods):
     assert "02_Loch_b.png" in names
     assert not [name for name in names if "bad" in name]
     assert str(pictures["bad"].parent) not in table
-    assert "bad.png,bad,failed" in table
+    assert "bad.png,04_bad,failed" in table
+    twice = restore_many([(pictures["bad"], "a.png"), (pictures["plain"], "b.png"), (pictures["bad"], "a.png")],
+                         "No hole", methods[1])  # fmt: skip
+    assert [(row.name, row.image is None) for row in twice.rows] == [("a.png", True), ("b.png", False), ("a.png", True)]
     html = draw_batch(batch)
     assert "3 of 4 restored" in html
     assert "Loch &lt;b&gt;.png" in html

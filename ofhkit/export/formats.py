@@ -19,10 +19,10 @@ import ofhkit
 from ofhkit.errors import OfhkitError
 from ofhkit.export.graph import Graph
 from ofhkit.export.need import need, need_compiler
+from ofhkit.restoration.writing import WARNING
 
 Exported = Callable[[Tensor, Tensor], Tensor]
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "aot": ".pt2"}
-NOTICE = "hallucinated: not for identification"
 _OPSET = 18
 _METADATA = "ofhkit.json"
 
@@ -83,7 +83,7 @@ def metadata(graph: Graph) -> dict[str, str]:
     info = getattr(graph.model, "info", {})
     known = {key: str(info[key]) for key in ("name", "method", "budget", "seed", "licence") if key in info}
     shapes = "lr (N,3,16,16) RGB in [0,1], mask (N,1,16,16) 1 = occluded -> sr (N,3,128,128) RGB in [0,1]"
-    return {"ofhkit": ofhkit.__version__, "notice": NOTICE, "shapes": shapes, **known}
+    return {"ofhkit": ofhkit.__version__, "notice": WARNING, "shapes": shapes, **known}
 
 
 def _write_onnx(program: torch.export.ExportedProgram, file: Path, notes: dict[str, str]) -> None:
@@ -101,6 +101,8 @@ def _write_onnx(program: torch.export.ExportedProgram, file: Path, notes: dict[s
 
 def load_exported(file: str | Path) -> Exported:
     """Return ``(lr, mask) -> sr`` on CPU tensors from a file that :func:`write` made.
+
+    A ``.pt2`` file is a program, and loading it can run anything that is in it: load none from a stranger.
 
     Raises:
         OfhkitError: no such file, not such a file, or the runtime is missing.

@@ -60,7 +60,7 @@ class BaseHallucinator(BaseModel):
         Networks without one (and those whose fast form fails its probe, with a warning) stay as they are.
 
         Raises:
-            OfhkitError: unknown precision.
+            OfhkitError: unknown precision, or no network has a fast form.
 
         >>> from ofhkit.registry import HALLUCINATORS
         >>> model = HALLUCINATORS.build(dict(type='FaceHallucinator', inpainter=dict(type='EncoderDecoder'),

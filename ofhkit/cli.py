@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -14,6 +15,14 @@ from ofhkit import plugins
 from ofhkit.errors import OfhkitError, did_you_mean
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+_NO_ROOM = {
+    errno.ENOSPC: "free some space, then give the same command again",
+    errno.EDQUOT: "free some of your quota, then give the same command again",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "name a folder that can be written",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,3 +95,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: nothing can be written{where}: {error.strerror}; {_NO_ROOM[error.errno]}", file=sys.stderr)
+        sys.exit(2)

@@ -1,11 +1,15 @@
 """The command-line tools as a shell starts them."""
 
+import errno
+import os
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 from celeba_maker import MadeCelebA
+
+from ofhkit.cli import run
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -28,3 +32,14 @@ def test_prepare_celeba_writes_a_pack(tmp_path, monkeypatch, capsys):
     raw, pack = MadeCelebA(10).flat(tmp_path), tmp_path / "pack"
     assert call(monkeypatch, "prepare_celeba.py", "--root", raw, "--out", pack, "--workers", 0) == 0
     assert "10 faces (6 train, 2 val, 2 test)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_closed_disk_is_one_sentence(number, capsys):
+    def main():
+        raise OSError(number, os.strerror(number), "results.csv")
+
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: nothing can be written (results.csv): {os.strerror(number)}; ")

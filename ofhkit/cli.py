@@ -21,7 +21,6 @@ _NO_ROOM = {
     errno.ENOSPC: "free some space, then give the same command again",
     errno.EDQUOT: "free some of your quota, then give the same command again",
     errno.EROFS: "name a folder that can be written",
-    errno.EACCES: "name a folder that can be written",
 }
 
 

@@ -3,7 +3,7 @@
     python tools/measure_realism.py --data-root DIR --out docs/results/realism.md
 
 Prints landmark errors (percent of the eye distance) and PSNR/SSIM of a short OFHNet; the gaps between the last two rows
-are what the renderer still lacks. About 25 minutes on two CPU cores.
+are what the renderer still lacks. About 16 minutes on one CPU core with --amp.
 """
 
 from pathlib import Path

@@ -4,12 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from pipeline_maker import FSRCNN, write_pack, write_pipeline
 
 import ofhkit
 from ofhkit import zoo
+from ofhkit.datasets import SyntheticFaces
 from ofhkit.engine.checkpoint import load_weights
 from ofhkit.errors import OfhkitError
+from ofhkit.functional.image_quality import psnr
+from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
 
 LICENCE = "for non-commercial research only (WEIGHTS_LICENSE)"
 
@@ -88,3 +92,26 @@ def test_scores_are_taken_only_from_results_of_these_weights(run, tmp_path):
 def test_a_licence_of_several_lines_is_refused(run, tmp_path):
     with pytest.raises(OfhkitError, match="the licence is one line"):
         zoo.export_weights(run, tmp_path / "out.safetensors", "two\nlines")
+
+
+@pytest.mark.parametrize("name", sorted(zoo.zoo()))
+def test_what_ships_restores_a_face_better_than_bicubic_fills_it(name):
+    faces = SyntheticFaces(4, seed=3, split="test", cache=False)
+    hr = torch.stack([faces[i]["hr"] for i in range(4)])
+    mask = torch.zeros(4, 1, 16, 16)
+    mask[:, :, 6:12, 3:9] = 1
+    lr = downsample_cubic(hr.float() / 255)
+    result = ofhkit.hallucinate(
+        ofhkit.load_model(name, "cpu"), (lr * (1 - mask)).clamp(0, 1).numpy(), mask[:, 0].numpy()
+    )
+    black = psnr(upsample_bicubic(lr * (1 - mask)).clamp(0, 1), hr / 255, 1.0)
+    assert (psnr(torch.from_numpy(result.sr), hr / 255, 1.0) > black).all()
+
+
+def test_what_ships_says_what_it_is():
+    for name, path in zoo.zoo().items():
+        info = load_weights(path)[1]
+        assert info["name"] == name
+        assert info["metrics"]["PSNR"] > 20
+        assert info["licence"]
+        assert path.stat().st_size < 6e6

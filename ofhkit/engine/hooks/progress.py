@@ -15,6 +15,8 @@ from ofhkit.engine.hooks.trends import Trends
 from ofhkit.progress import Progress as Bar
 from ofhkit.registry import HOOKS
 
+_FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
+
 
 @HOOKS.register_module()
 class Progress(Hook):
@@ -45,7 +47,8 @@ class Progress(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         self.outputs.append(outputs)
         done = batch_idx + 1
-        if done % self.interval == 0 or done == runner.max_iters:
+        early = done - self.start_iter == _FIRST < self.interval
+        if early or done % self.interval == 0 or done == runner.max_iters:
             self.report(runner, done)
         if self.bar is not None:
             self.bar.update(1)

@@ -45,6 +45,7 @@ def arguments(name: str, component: type, folder) -> dict:
         return SMALL[name]
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     values = dict(iterations=2, interval=1, root=folder, network=network, begin=1, metrics=[], dataset=[0])
+    values["metric"] = "PSNR"
     needed = [p.name for p in inspect.signature(component).parameters.values() if p.default is p.empty]
     return {name: values[name] for name in needed if name in values}
 

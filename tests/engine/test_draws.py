@@ -50,7 +50,7 @@ def test_batches_carry_their_draws_and_workers_change_nothing():
 def test_processes_share_the_global_batch():
     ranks = [batches(rank=r, world_size=2) for r in range(2)]
     assert [a + b for a, b in zip(*ranks)] == batches()
-    with pytest.raises(OfhkitError, match="does not divide by the 3 processes"):
+    with pytest.raises(OfhkitError, match="does not divide among 3 processes"):
         batches(world_size=3)
 
 

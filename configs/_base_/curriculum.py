@@ -1,6 +1,6 @@
 """The paper's curriculum. Steps that a model does not need are left out by themselves.
 
-``--budget 0.01`` is for two CPU cores (about 18 minutes for OFHNet), ``--budget 1`` for a GPU; more is better.
+``--budget 0.01`` is for CPUs (OFHNet with --amp: 10 minutes on one core of an AMD EPYC), ``--budget 1`` for a GPU.
 """
 
 steps = dict(

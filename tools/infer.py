@@ -4,6 +4,8 @@
     python tools/infer.py faces/ 'more/*.png' --out restored --mask masks/
     python tools/infer.py damaged.png --out restored --mask auto --sureness
 
+    torchrun --nproc_per_node N tools/infer.py INPUT --out restored --launcher pytorch
+
 Writes NAME.png, overlays/NAME.png (what was understood), for photographs faces/NAME_1.png …, and results.csv with every
 picture's fate. Exit code 1: at least one picture failed, and has no output; the others have theirs.
 """
@@ -11,7 +13,7 @@ picture's fate. Exit code 1: at least one picture failed, and has no output; the
 import warnings
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.cli import Parser, launcher, run
 
 
 def main() -> int:
@@ -37,11 +39,13 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of videos, every N-th frame")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="faces at once (default: 64)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    launcher(parser)
     args = parser.parse_args()
 
     from PIL import Image
 
     from ofhkit import apis
+    from ofhkit.engine.distributed import is_main
     from ofhkit.restoration import HoleOptions, Restorer, restore_files
     from ofhkit.restoration.holes import parse_box, parse_color
 
@@ -49,11 +53,14 @@ def main() -> int:
     hole = HoleOptions(
         args.mask, [parse_box(b) for b in args.box], [parse_color(c) for c in args.color], args.invert_mask
     )
-    model = apis.load_model(args.model or apis.DEFAULT_MODEL, args.device)
-    restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
-    done = restore_files(args.inputs, args.out, restorer, args.every)
-    print(f"{len(done.rows) - done.failed} restored, {done.failed} failed: {args.out / 'results.csv'}")
-    return 1 if done.failed else 0
+    with apis.processes(args.launcher, args.device):
+        model = apis.load_model(args.model or apis.DEFAULT_MODEL, args.device)
+        restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
+        done = restore_files(args.inputs, args.out, restorer, args.every)
+        if is_main():
+            print(f"{len(done.rows) - done.failed} restored, {done.failed} failed: {args.out / 'results.csv'}")
+            return 1 if done.failed else 0
+    return 0
 
 
 if __name__ == "__main__":

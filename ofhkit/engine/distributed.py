@@ -155,6 +155,19 @@ def main_first(function: Callable[[], T]) -> T:
     return results[0] if results else function()
 
 
+def gather(value: T) -> list[T]:
+    """The (picklable) values of all processes, by rank; whoever is ready early waits for the others.
+
+    >>> gather(3)
+    [3]
+    """
+    if world_size() == 1:
+        return [value]
+    found: list[Any] = [None] * world_size()
+    dist.all_gather_object(found, value, group=_job.get("waiting"))
+    return found
+
+
 def average(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Means of scalars over the processes, in one all-reduce and without waiting for the device."""
     if world_size() == 1 or not values:

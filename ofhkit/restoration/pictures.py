@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ofhkit.errors import OfhkitError
 
-__all__ = ["PICTURES", "VIDEOS", "Picture", "read_pictures", "to_picture"]
+__all__ = ["PICTURES", "VIDEOS", "Picture", "is_still", "read_pictures", "to_picture"]
 
 PICTURES = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm", ".ppm", ".tga",
             ".tif", ".tiff", ".webp")  # fmt: skip
@@ -62,6 +62,21 @@ def read_pictures(path: str | Path, every: int = 1) -> Iterator[Picture]:
     if path.stat().st_size == 0:
         raise OfhkitError(f"{path}: the file is empty")
     yield from (_video if path.suffix.lower() in VIDEOS else _still_or_animation)(path, every)
+
+
+def is_still(path: str | Path) -> bool:
+    """Whether a file holds no more than one picture, as its header says; so does one that cannot be read.
+
+    >>> is_still("nowhere.png"), is_still("nowhere.mp4")
+    (True, False)
+    """
+    if Path(path).suffix.lower() in VIDEOS:
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.format not in MOVING or getattr(image, "n_frames", 1) == 1
+    except Exception:  # as in reading: decoders of damaged files raise anything
+        return True
 
 
 def to_picture(image: np.ndarray, name: str = "picture") -> Picture:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ofhkit.engine.distributed import gather, is_main, rank, world_size
 from ofhkit.errors import OfhkitError
 from ofhkit.progress import say
-from ofhkit.restoration.pictures import Picture, read_pictures
+from ofhkit.restoration.pictures import Picture, is_still, read_pictures
 from ofhkit.restoration.restorer import Outcome, Restorer
 from ofhkit.restoration.sources import Names, Source, collect
-from ofhkit.restoration.writing import Writer
+from ofhkit.restoration.writing import FOLDERS, Writer
 
 __all__ = ["restore_files"]
 
 
 def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Restorer, every: int = 1) -> Writer:
     """Restore files, folders, patterns and videos into a folder; a picture or mask that lies there is not overwritten.
+
+    The processes of a job restore every picture once, in turn, and come to one table, with the names and the order of
+    one process. Faces that go through the network in other batches may differ by a grey level; with ``batch_size=1``
+    they are the same bits.
 
     Args:
         inputs: see :func:`ofhkit.restoration.sources.collect`.
@@ -29,7 +36,8 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
         The writer: its ``rows`` are the table, ``failed`` counts the pictures without a result.
 
     Raises:
-        OfhkitError: nothing can be written, or ``every`` is not positive.
+        OfhkitError: nothing can be written, a picture or mask lies where it could be overwritten, or ``every`` is not
+            positive.
     """
     if every < 1:
         raise OfhkitError(f"--every must be a positive whole number, got {every}")
@@ -37,36 +45,100 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
     masks = [Path(mask)] if isinstance(mask, (str, Path)) and mask not in ("auto", "none") else []
     if masks and not masks[0].exists():
         raise OfhkitError(f"--mask {mask}: no such file or folder; or say auto or none")
-    writer = Writer(Path(out), getattr(restorer.model, "info", {}))
     sources = collect(inputs, leave_out=[Path(out), *masks])
-    given = [s.path for s in sources] + [p for m in masks for p in (m.glob("*") if m.is_dir() else [m])]
-    names = Names(p.stem for p in given if p.suffix.lower() == ".png" and p.parent.resolve() == writer.out.resolve())
+    names = _free_names([s.path for s in sources] + [p for m in masks for p in _files(m)], Path(out))
+    writer = Writer(Path(out), getattr(restorer.model, "info", {}))
+    numbered: deque[tuple[int, str]] = deque()  # the pictures that are being restored here
+
+    def ours() -> Iterator[Picture | Outcome]:
+        for number, (source, name, picture) in enumerate(_deal(sources, every)):
+            taken = names.take(name, source.path.suffix)
+            if picture is not None:
+                numbered.append((number, taken))
+                yield picture
+
+    fates: list[tuple[int, dict[str, Any], list[str]]] = []
     try:
-        for outcome in restorer.restore(_read(sources, every)):
-            path = outcome.picture.path
-            name = names.take(outcome.picture.name, path.suffix if path else "")
+        for outcome in restorer.restore(ours()):
+            number, name = numbered.popleft()
             writer.write(outcome, name)
-            _tell(name, outcome)
+            fates.append((number, writer.rows[-1], _lines(name, outcome)))
+            _tell(fates[-1][2])
+        _join(fates, writer)
     finally:
-        writer.save_table()
+        if is_main():
+            writer.save_table()
     return writer
 
 
-def _read(sources: Iterable[Source], every: int) -> Iterator[Picture | Outcome]:
-    """Every picture of every file, one after the other; of a file that cannot be read, its failure."""
+def _files(mask: Path) -> list[Path]:
+    return list(mask.glob("*")) if mask.is_dir() else [mask]
+
+
+def _free_names(given: Iterable[Path], out: Path) -> Names:
+    """Names for results under which no file lies that is read.
+
+    Raises:
+        OfhkitError: a file that is read lies in a folder for results of which a picture may have several.
+    """
+    folder, taken = out.resolve(), []
+    for path in given:
+        places = {path.parent.resolve(), path.resolve().parent}  # it may be a link
+        if path.suffix.lower() != ".png":
+            continue
+        if any(folder / name in places for name in FOLDERS):
+            raise OfhkitError(f"{path} lies where results are written: copy it elsewhere, or name another --out")
+        if folder in places:
+            taken += [path.stem, path.resolve().stem]
+    return Names(taken)
+
+
+def _deal(sources: Iterable[Source], every: int) -> Iterator[tuple[Source, str, Picture | Outcome | None]]:
+    """Every picture of every file in order: its file, its name, itself; None is another process's to restore.
+
+    Only the headers of other processes' pictures are read; videos and animations are decoded by all.
+    """
+    number = 0
     for source in sources:
-        try:
-            if source.error:
-                raise OfhkitError(source.error)
-            yield from read_pictures(source.path, every)
-        except OfhkitError as error:
-            nothing = Picture(source.path.stem, np.zeros((1, 1, 3), np.uint8), None, source.path)
-            yield Outcome(nothing, error=str(error))
+        if number % world_size() != rank() and (source.error or is_still(source.path)):
+            yield source, source.path.stem, None
+            number += 1
+            continue
+        for picture in _read(source, every):
+            name = picture.picture.name if isinstance(picture, Outcome) else picture.name
+            yield source, name, picture if number % world_size() == rank() else None
+            number += 1
 
 
-def _tell(name: str, outcome: Outcome) -> None:
-    if outcome.error:
-        say(f"{name}: failed: {outcome.error}")
-    for note in outcome.notes:
-        if note.startswith("warning"):
-            say(f"{name}: {note}")
+def _read(source: Source, every: int) -> Iterator[Picture | Outcome]:
+    """Every picture of a file; if it cannot be read, its failure."""
+    try:
+        if source.error:
+            raise OfhkitError(source.error)
+        yield from read_pictures(source.path, every)
+    except OfhkitError as error:
+        nothing = Picture(source.path.stem, np.zeros((1, 1, 3), np.uint8), None, source.path)
+        yield Outcome(nothing, error=str(error))
+
+
+def _join(fates: list[tuple[int, dict[str, Any], list[str]]], writer: Writer) -> None:
+    """Bring the tables of all processes together, in the order of the inputs."""
+    if world_size() == 1:
+        return
+    everyone = sorted((fate for part in gather(fates) for fate in part), key=lambda fate: fate[0])
+    own = {number for number, _, _ in fates}
+    for number, _, lines in everyone:
+        if number not in own:
+            _tell(lines)
+    writer.rows = [row for _, row, _ in everyone]
+
+
+def _lines(name: str, outcome: Outcome) -> list[str]:
+    """What there is to say of a picture."""
+    failed = [f"{name}: failed: {outcome.error}"] if outcome.error else []
+    return failed + [f"{name}: {note}" for note in outcome.notes if note.startswith("warning")]
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        say(line)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from ofhkit.files import atomic_write, is_writable
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
 from ofhkit.restoration.restorer import Outcome
 
-__all__ = ["COLUMNS", "WARNING", "Writer", "png"]
+__all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
 
 WARNING = "hallucinated: not for identification"
+FOLDERS = ("overlays", "faces", "sureness")
 COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "spread_in_hole", "output",
            "notes", "error")  # fmt: skip
 
@@ -51,8 +53,8 @@ class Writer:
     """Writes outcomes into a folder.
 
     ``NAME.png`` is the restored picture, ``overlays/NAME.png`` shows hole and crops, ``faces/NAME_1.png`` the faces of
-    a photograph, ``sureness/NAME_1.png`` where the model is unsure (if asked). A picture that failed leaves none of
-    them: what an earlier run wrote under its name is removed.
+    a photograph, ``sureness/NAME_1.png`` where the model is unsure (if asked). What an earlier run wrote under a
+    picture's name is replaced or removed; a picture that failed leaves nothing.
 
     Args:
         out: the folder.
@@ -80,7 +82,8 @@ class Writer:
         """Write what there is of a picture and note its fate."""
         row = {"input": str(outcome.picture.path or outcome.picture.name), "name": name, "notes": _notes(outcome)}
         if outcome.image is None:
-            self._remove(name)
+            self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
+            self._remove(*self._numbered("sureness", name, 1))
             self.rows.append({**row, "status": "failed", "error": outcome.error})
             return
         self._save(f"{name}.png", outcome.image)
@@ -96,6 +99,8 @@ class Writer:
                 self._save(f"sureness/{name}_{i}.png", draw_sureness(face.spread, face.invented))
                 inside = face.spread[face.invented] if face.invented.any() else face.spread
                 spreads.append(float(inside.mean()))
+        self._remove(*self._numbered("faces", name, len(faces) + 1 if photo else 1))
+        self._remove(*self._numbered("sureness", name, len(spreads) + 1))
         self.rows.append(
             {
                 **row,
@@ -126,10 +131,14 @@ class Writer:
         except OSError as error:
             raise OfhkitError(f"{self.out / name} cannot be written: {error.strerror or error}") from None
 
-    def _remove(self, name: str) -> None:
-        """Remove what an earlier run restored under this name; never a file that ofhkit did not write."""
-        numbered = (self.out / folder / f"{name}_{i}.png" for folder in ("faces", "sureness") for i in range(1, 100))
-        for path in (self.out / f"{name}.png", self.out / "overlays" / f"{name}.png", *numbered):
+    def _numbered(self, folder: str, name: str, start: int) -> Iterator[str]:
+        """Files of a folder that belong to the faces of a picture, from a face on."""
+        files = (f"{folder}/{name}_{i}.png" for i in itertools.count(start))
+        return itertools.takewhile(lambda file: (self.out / file).exists(), files)
+
+    def _remove(self, *names: str) -> None:
+        """Remove what an earlier run wrote; never a file that ofhkit did not write."""
+        for path in (self.out / name for name in names):
             try:
                 with Image.open(path) as image:
                     ours = WARNING in str(image.info.get("Comment", ""))

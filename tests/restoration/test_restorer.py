@@ -24,7 +24,8 @@ from ofhkit.restoration.sources import collect
 from ofhkit.restoration.writing import WARNING
 
 ROOT = Path(__file__).parents[2]
-PHOTO = np.asarray(Image.open(ROOT / "tests/data/golden_det224.png").convert("RGB"))
+PHOTO_FILE = ROOT / "tests/data/golden_det224.png"
+PHOTO = np.asarray(Image.open(PHOTO_FILE).convert("RGB"))
 MODEL = dict(type="FaceHallucinator", inpainter=INPAINTER, upsampler=dict(type="Bicubic"))
 rng = np.random.default_rng(0)
 
@@ -237,6 +238,34 @@ def test_an_input_or_a_mask_in_the_output_folder_is_never_overwritten(model, tmp
         done = restore_files([tmp_path / n for n in ("a.png", "b.png", "c.bmp")], tmp_path, Restorer(model, options))
         assert [row["output"] for row in done.rows] == ["a-png.png", "b-png.png", "c-bmp.png"]
         assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize("folder", ["overlays", "faces", "sureness"])
+def test_an_input_among_the_results_is_refused(model, tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    lying = tmp_path / folder / "a.png"
+    Image.new("RGB", (16, 16)).save(lying)
+    link = tmp_path / "a.png"
+    link.symlink_to(lying)
+    for given in (lying, link):
+        with pytest.raises(OfhkitError, match=r"a\.png lies where results are written: copy it elsewhere, or name ano"):
+            restore_files([given], tmp_path, Restorer(model))
+    with pytest.raises(OfhkitError, match="lies where results are written"):
+        restore_files([PHOTO_FILE], tmp_path, Restorer(model, HoleOptions(mask=tmp_path / folder)))
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["a.png", "a.png"]
+
+
+def test_fewer_faces_than_before_leave_no_old_ones(model, tmp_path):
+    inputs, out = tmp_path / "in.png", tmp_path / "out"
+    Image.fromarray(np.concatenate([photo(), photo()], 1)).save(inputs)
+    restore_files([inputs], out, Restorer(model, sureness=True))
+    both = {f"{folder}/in_{i}.png" for folder in ("faces", "sureness") for i in (1, 2)}
+    assert all((out / name).is_file() for name in both)
+    Image.new("RGB", (5, 5)).save(out / "faces/in_3.png")  # somebody else's
+    Image.fromarray(photo()).save(inputs)
+    restore_files([inputs], out, Restorer(model))
+    assert {p.name for p in (out / "faces").iterdir()} == {"in_1.png", "in_3.png"}
+    assert not list((out / "sureness").iterdir())
 
 
 def test_pictures_are_batched_and_answers_do_not_depend_on_it(model):

@@ -13,6 +13,7 @@ from ofhkit.benchmarks.plain import PlainUpsampler
 from ofhkit.benchmarks.timing import Table, environment, measure
 from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
+from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term
@@ -78,6 +79,9 @@ class Step:
         self.lr, self.hr = lr.contiguous(memory_format=layout), hr.contiguous(memory_format=layout)
         options = dict(lr=1e-3, fused=True) if fused else dict(lr=1e-3, foreach=False)
         self.optimizers = [torch.optim.Adam(m.parameters(), **options) for m in (self.upsampler, self.discriminator)]
+        self.structure = SemanticStructureLoss()
+        with torch.no_grad():
+            self.target = self.prior(hr) if fused else None
         self.amp = torch.autocast(lr.device.type, torch.bfloat16, enabled=amp)
 
     def naive(self) -> Tensor:
@@ -93,15 +97,17 @@ class Step:
             sr = self.upsampler(self.lr)
             self._discriminate(sr.detach())
             self.discriminator.requires_grad_(False)
-            with torch.no_grad():
-                target = self.prior(self.hr)
-            total = self._total(sr, self.discriminator(sr), target)
+            total = self._total(sr, self.discriminator(sr), self.target)
         self._update(0, total)
         self.discriminator.requires_grad_(True)
         return total
 
     def _total(self, sr: Tensor, fake: Tensor, target: Tensor) -> Tensor:
-        structure = F.mse_loss(self.prior(sr) / 128, target / 128)
+        structure = (
+            self.structure(sr, self.hr, self.prior, target)
+            if self.target is not None
+            else F.mse_loss(self.prior(sr) / 128, target / 128)
+        )
         return F.mse_loss(sr.float(), self.hr) + ALPHA * F.softplus(-fake.float()).mean() + BETA * structure
 
     def _discriminate(self, sr: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ofhkit.ops import fold
+from ofhkit.ops import MatmulConv2d, fold
 
 
 class ConvBNReLU(nn.Sequential):
@@ -13,7 +13,7 @@ class ConvBNReLU(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1):
         padding = (kernel_size - 1) // 2
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+            MatmulConv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )

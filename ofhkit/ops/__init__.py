@@ -2,8 +2,11 @@
 
 from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
 from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
+from ofhkit.ops.frozen_loss import frozen_loss
 from ofhkit.ops.fusion import FusedNetwork, fuse
 from ofhkit.ops.global_dropout import GlobalDropout
+from ofhkit.ops.head import upsampling_head
+from ofhkit.ops.matmul_conv import MatmulConv2d
 from ofhkit.ops.memory import keep_freed_memory
 from ofhkit.ops.onednn import FastConv2d, FusedHead
 from ofhkit.ops.sync_batch_norm import SynchronisedBatchNorm2d, synchronised_batch_norm
@@ -22,6 +25,7 @@ __all__ = [
     "FusedHead",
     "FusedNetwork",
     "GlobalDropout",
+    "MatmulConv2d",
     "SynchronisedBatchNorm2d",
     "UpsampleConv2d",
     "UpsampledBatchNorm2d",
@@ -29,6 +33,7 @@ __all__ = [
     "batch_norm_affine",
     "fold",
     "fold_skip",
+    "frozen_loss",
     "fuse",
     "keep_freed_memory",
     "phase_kernel",
@@ -37,4 +42,5 @@ __all__ = [
     "upsample_conv2d",
     "upsample_nearest",
     "upsampled_batch_norm",
+    "upsampling_head",
 ]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.ops.onednn import FastConv2d
+from ofhkit.ops.narrow_conv import NARROW
+from ofhkit.ops.onednn import FastConv2d, NarrowConv2d
 from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel, upsample_nearest
 
 
@@ -62,7 +63,10 @@ def fold(
         return FastConv2d(
             phase_kernel(weight).to(dtype), bias.to(dtype), 2, conv.padding[0], activation, transposed=True
         )
-    return FastConv2d(weight.to(dtype), bias.to(dtype), conv.stride[0], int(conv.padding[0]), activation)
+    padding = int(conv.padding[0])
+    if len(weight) <= NARROW and conv.stride[0] == 1:
+        return NarrowConv2d(weight.to(dtype), bias.to(dtype), padding, activation)
+    return FastConv2d(weight.to(dtype), bias.to(dtype), conv.stride[0], padding, activation)
 
 
 def fold_skip(skip: nn.Module, norm: nn.BatchNorm2d) -> nn.Module:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.ops.measured import fastest
+from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
 from ofhkit.ops.triton_support import usable
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
@@ -43,7 +44,7 @@ class FastConv2d(nn.Module):
         self,
         weight: Tensor,
         bias: Tensor,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         padding: int = 0,
         activation: str | None = None,
         transposed: bool = False,
@@ -51,7 +52,7 @@ class FastConv2d(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight.detach().contiguous())
         self.register_buffer("bias", bias.detach())
-        self.stride = stride
+        self.stride = (stride, stride) if isinstance(stride, int) else stride
         self.padding = padding
         self.activation = activation
         self.transposed = transposed
@@ -99,7 +100,7 @@ class FastConv2d(nn.Module):
         weight = self._packed.get(x.shape)
         if weight is None:
             weight = self._packed[x.shape] = self._pack(list(x.shape))
-        padding, stride, one = [self.padding] * 2, [self.stride] * 2, [1, 1]
+        padding, stride, one = [self.padding] * 2, list(self.stride), [1, 1]
         activation = ACTIVATIONS[self.activation]
         ops = torch.ops.mkldnn
         if self.transposed:
@@ -114,7 +115,7 @@ class FastConv2d(nn.Module):
         )
 
     def _pack(self, size: list[int]) -> Tensor:
-        padding, stride, one = [self.padding] * 2, [self.stride] * 2, [1, 1]
+        padding, stride, one = [self.padding] * 2, list(self.stride), [1, 1]
         if len(self._packed) >= 8:  # a stream of ever new sizes must not fill the memory
             self._packed.clear()
         if self.transposed:
@@ -134,6 +135,26 @@ class FastConv2d(nn.Module):
         """Name what distinguishes two layers in speed."""
         shape = "x".join(map(str, self.weight.shape))
         return f"{shape}, stride={self.stride}, activation={self.activation}, transposed={self.transposed}"
+
+
+class NarrowConv2d(FastConv2d):
+    """A :class:`FastConv2d` of stride 1 with few output channels: on a CPU, neighbouring pixels fill the lanes.
+
+    Shape:
+        (N, C, H, W) -> (N, O, H', W'); takes no skip there.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, padding: int = 0, activation: str | None = None) -> None:
+        super().__init__(weight, bias, 1, padding, activation)
+        packed = pack_weight(weight), bias.repeat(NEIGHBOURS)
+        self.packed = FastConv2d(*packed, (1, NEIGHBOURS), padding, activation)
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Convolve, add ``skip``, activate."""
+        wide = x.device.type != "cpu" or not x.is_contiguous(memory_format=torch.channels_last)
+        if wide or skip is not None or not packs(x.shape[-1], self.weight.shape[-1], self.padding):
+            return super().forward(x, skip)
+        return unpack(self.packed(x))
 
 
 class FusedHead(nn.Module):

@@ -32,8 +32,8 @@ class DecoderBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(x))
-        return F.relu(self.bn2(self.conv(x)))
+        x = F.relu(self.bn1(x), inplace=True)
+        return F.relu(self.bn2(self.conv(x)), inplace=True)
 
     def fused(self) -> nn.Module:
         """Return the same block for inference: the first normalisation has no convolution before it to go into."""
@@ -100,7 +100,7 @@ class EncoderDecoder(nn.Module):
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
         x = torch.cat((lr, mask), dim=1) if self.mask_channel else lr
         x = self.decoder(self.encoder(x))
-        x = F.relu(self.head1(x))
+        x = F.relu(self.head1(x), inplace=True)
         return torch.sigmoid(self.head2(x))
 
     def fused(self) -> nn.Module:

@@ -28,8 +28,11 @@ class LossTerm(nn.Module):
         self.weight = float(weight)
 
     def needs(self) -> list[str]:
-        """Names of the batch keys (or networks) that ``forward`` takes."""
-        return list(inspect.signature(self.forward).parameters)
+        """Names of the batch keys (or networks) that ``forward`` cannot do without."""
+        return [p.name for p in self._takes() if p.default is p.empty]
+
+    def _takes(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.forward).parameters.values())
 
     def evaluate(self, available: Mapping[str, Any]) -> Tensor:
         """Call ``forward`` with what it needs out of ``available``.
@@ -37,11 +40,10 @@ class LossTerm(nn.Module):
         Raises:
             OfhkitError: something it needs is not there; names it and the nearest available one.
         """
-        names = self.needs()
-        for name in names:
+        for name in self.needs():
             if available.get(name) is None:
                 raise OfhkitError(
                     f"loss {type(self).__name__} needs {name!r}, which this model or data set does not give; "
                     f"{did_you_mean(name, [k for k, v in available.items() if v is not None])}"
                 )
-        return self(**{name: available[name] for name in names})
+        return self(**{p.name: available[p.name] for p in self._takes() if available.get(p.name) is not None})

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.models.losses.base import LossTerm
+from ofhkit.ops import frozen_loss
 from ofhkit.registry import LOSSES
 
 
@@ -20,13 +21,24 @@ from ofhkit.registry import LOSSES
 class SemanticStructureLoss(LossTerm):
     """Mean squared difference of the landmarks of two faces, in units of the image side.
 
-    The default weight is beta (not printed in the paper). No gradient flows through ``hr``.
+    The default weight is beta (not printed in the paper). No gradient flows through ``hr`` nor into the network.
+
+    Shape:
+        - ``sr``, ``hr``: (N, 3, H, W) RGB in [0, 1]
+        - ``hr_landmarks``: (N, P, 2), what the network says of ``hr`` where that is known already
     """
 
     def __init__(self, weight: float = 0.1):
         super().__init__(weight)
 
-    def forward(self, sr: Tensor, hr: Tensor, landmark_prior: nn.Module) -> Tensor:
-        with torch.no_grad():
-            target = landmark_prior(hr)
-        return F.mse_loss(landmark_prior(sr) / hr.shape[-1], target / hr.shape[-1])
+    def forward(self, sr: Tensor, hr: Tensor, landmark_prior: nn.Module, hr_landmarks: Tensor | None = None) -> Tensor:
+        side = hr.shape[-1]
+        if hr_landmarks is None:
+            with torch.no_grad():
+                hr_landmarks = landmark_prior(hr)
+        target = hr_landmarks / side
+
+        def summed(sr: Tensor, part: slice) -> Tensor:
+            return F.mse_loss(landmark_prior(sr) / side, target[part], reduction="sum")
+
+        return frozen_loss(summed, sr) / target.numel()

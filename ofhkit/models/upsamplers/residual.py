@@ -15,12 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.functional.resample import upsample_bicubic
-from ofhkit.ops import FusedHead, UpsampleConv2d, UpsampledBatchNorm2d, fold, fold_skip, upsample_nearest
+from ofhkit.ops import (
+    FusedHead,
+    UpsampleConv2d,
+    UpsampledBatchNorm2d,
+    fold,
+    fold_skip,
+    upsample_nearest,
+    upsampling_head,
+)
 from ofhkit.registry import UPSAMPLERS
 
 
@@ -48,10 +55,10 @@ class ResidualBlock(nn.Module):
         skip = self.skip(x)
         if self.upsample_input:
             skip = upsample_nearest(skip)
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.conv3(y) + skip
-        return F.relu(self.bn3(y))
+        return F.relu(self.bn3(y), inplace=True)
 
     def fused(self) -> nn.Module:
         """Return the same block with its normalisations folded, for inference."""
@@ -136,9 +143,7 @@ class ResidualUpsampler(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         x = self.blocks(lr)  # (N, 64, 64, 64) for 16x16
-        x = F.relu(self.head1(x))  # (N, 64, 128, 128)
-        x = F.relu(self.head2(x))
-        x = torch.sigmoid(self.head3(x))
+        x = upsampling_head(x, self.head1, self.head2, self.head3)
         return add_enlargement(x, lr) if self.image_skip else x
 
     def fused(self) -> nn.Module:

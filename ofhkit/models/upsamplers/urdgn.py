@@ -9,6 +9,8 @@ normalisation carry no bias (it would cancel); the x2 is made by the convolution
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,10 +24,10 @@ class FusedURDGN(nn.Module):
     def __init__(self, network: URDGN):
         super().__init__()
         layers = [fold(getattr(network, f"conv{i}"), getattr(network, f"bn{i}"), "relu") for i in range(1, 5)]
-        last = fold(network.conv5)
+        last = copy.deepcopy(network.conv5).requires_grad_(False)  # its output, plus one, halved
         last.weight.mul_(0.5)
         last.bias.add_(1).mul_(0.5)
-        self.layers = nn.Sequential(*layers, last)
+        self.layers = nn.Sequential(*layers, fold(last))
 
     def forward(self, lr: Tensor) -> Tensor:
         return self.layers(2 * lr - 1)
@@ -65,10 +67,10 @@ class URDGN(nn.Module):
             nn.init.uniform_(norm.weight)  # Torch7's default, as its convolutions' is ours
 
     def forward(self, lr: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(2 * lr - 1)))  # 16x16
-        x = F.relu(self.bn2(self.conv2(x)))  # 32x32
-        x = F.relu(self.bn3(self.conv3(x)))  # 64x64
-        x = F.relu(self.bn4(self.conv4(x)))  # 128x128
+        x = F.relu(self.bn1(self.conv1(2 * lr - 1)), inplace=True)  # 16x16
+        x = F.relu(self.bn2(self.conv2(x)), inplace=True)  # 32x32
+        x = F.relu(self.bn3(self.conv3(x)), inplace=True)  # 64x64
+        x = F.relu(self.bn4(self.conv4(x)), inplace=True)  # 128x128
         return (self.conv5(x) + 1) / 2
 
     def fused(self) -> nn.Module:

@@ -1,0 +1,106 @@
+"""The head of an upsampling network in training on a CPU: its three convolutions a few images at a time.
+
+At the full size of a face the head's maps are the largest of a training step. They are kept for the backward pass, as
+autograd keeps them; but their gradients live only for one micro-batch, in which a ReLU's is taken in place. Outputs and
+gradients are those of the plain chain; a weight's gradient is the sum over micro-batches.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
+from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
+
+MICRO_BATCH = 2**22  # elements of the largest map: four images of 64 channels at 128x128
+
+_aten = torch.ops.aten
+
+
+def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: nn.Conv2d) -> Tensor:
+    """Return ``sigmoid(conv3(relu(conv2(relu(conv1(x))))))``, where ``conv1`` upsamples twofold.
+
+    In training on a CPU, micro-batches; elsewhere, and with an implementation other than the phase form, the plain
+    chain. The convolutions are 3x3, padded, with biases.
+
+    Shape:
+        (N, C, H, W), any range -> (N, O, 2H, 2W) in (0, 1)
+
+    >>> convs = UpsampleConv2d(4, 4), nn.Conv2d(4, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    >>> upsampling_head(torch.rand(2, 4, 8, 8), *convs).shape
+    torch.Size([2, 3, 16, 16])
+    """
+    if _in_micro_batches(x, conv1):
+        return _Head.apply(
+            x, phase_kernel(conv1.weight), conv1.bias, conv2.weight, conv2.bias, conv3.weight, conv3.bias
+        )
+    x = F.relu(conv1(x), inplace=True)
+    x = F.relu(conv2(x), inplace=True)
+    return torch.sigmoid(conv3(x))
+
+
+def _in_micro_batches(x: Tensor, conv1: UpsampleConv2d) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.numel() > 0
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and conv1.implementation in ("auto", "phase")
+    )
+
+
+class _Head(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, *parameters: Tensor) -> Tensor:
+        if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:
+            x = x.to(torch.get_autocast_dtype("cpu"))
+        kernel, b1, w2, b2, w3, b3 = (p.to(x.dtype) for p in parameters)
+        size = max(1, MICRO_BATCH // (4 * x[0, 0].numel() * len(b1)))
+        parts = x.split(size)
+        maps: list[tuple[Tensor, Tensor, Tensor]] = []
+        with torch.autocast("cpu", enabled=False):
+            for part in parts:
+                y1 = F.conv_transpose2d(part, kernel, b1, stride=2, padding=1).relu_()
+                y2 = F.conv2d(y1, w2, b2, padding=1).relu_()
+                maps.append((y1, y2, narrow_conv2d(y2, w3, b3, padding=1).sigmoid_()))
+        y = torch.cat([y3 for *_, y3 in maps])
+        ctx.save_for_backward(x, kernel, w2, w3, y, *(m for y1, y2, _ in maps for m in (y1, y2)))
+        ctx.size, ctx.dtypes = size, [p.dtype for p in parameters]
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        x, kernel, w2, w3, y, *maps = ctx.saved_tensors
+        grads_x, sums = [], []
+        pieces = zip(x.split(ctx.size), y.split(ctx.size), grad.to(x.dtype).split(ctx.size), strict=True)
+        for (part, y3, g), y1, y2 in zip(pieces, maps[::2], maps[1::2], strict=True):
+            g = _aten.sigmoid_backward(g, y3)
+            third = narrow_weight_gradient(y2, g, w3, padding=1), g.sum((0, 2, 3))
+            g = _relu_backward_(_conv_backward(g, y2, w3, mask=(True, False, False))[0], y2)
+            g, *second = _conv_backward(g, y1, w2)
+            g = _relu_backward_(g, y1)
+            first = _conv_backward(part, g, kernel, stride=2, mask=(False, True, False))[1], g.sum((0, 2, 3))
+            grads_x.append(F.conv2d(g, kernel, stride=2, padding=1) if ctx.needs_input_grad[0] else None)
+            sums = _add(sums, [*first, *second, *third])
+        grad_x = torch.cat(grads_x) if ctx.needs_input_grad[0] else None
+        return grad_x, *(g.to(dtype) for g, dtype in zip(sums, ctx.dtypes, strict=True))
+
+
+def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, stride: int = 1, mask=(True, True, True)) -> list[Tensor]:
+    bias = [len(weight)] if mask[2] else None
+    return _aten.convolution_backward(grad, x, weight, bias, [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1, mask)
+
+
+def _relu_backward_(grad: Tensor, y: Tensor) -> Tensor:
+    return _aten.threshold_backward.grad_input(grad, y, 0, grad_input=grad)
+
+
+def _add(sums: list[Tensor], new: list[Tensor]) -> list[Tensor]:
+    """Add in at least single precision."""
+    if not sums:
+        return [g if g.dtype == torch.float64 else g.float() for g in new]
+    return [total.add_(g) for total, g in zip(sums, new, strict=True)]

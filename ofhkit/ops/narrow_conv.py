@@ -1,0 +1,79 @@
+"""Convolutions with few output channels (a picture's three), which leave most of a CPU's vector lanes empty.
+
+Several neighbouring pixels of a row become the channels of one output position: the kernel is laid side by side at
+their offsets and moves by as many pixels. Where channels lie last, the result in memory is the row itself.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NARROW = 4  # at most so many output channels
+NEIGHBOURS = 4  # pixels of a row that are computed as one position: 12 channels, out of 16 lanes
+
+
+def packs(width: int, kernel_size: int, padding: int) -> bool:
+    """Whether a row of the output divides into groups of :data:`NEIGHBOURS`.
+
+    >>> packs(128, 3, 1), packs(126, 3, 1)
+    (True, False)
+    """
+    return (width + 2 * padding - kernel_size + 1) % NEIGHBOURS == 0
+
+
+def pack_weight(weight: Tensor) -> Tensor:
+    """Lay the kernel side by side at the offsets of neighbouring pixels.
+
+    Shape:
+        (O, C, k, l) -> (NEIGHBOURS*O, C, k, l + NEIGHBOURS - 1)
+    """
+    rows = [F.pad(weight, (i, NEIGHBOURS - 1 - i)) for i in range(NEIGHBOURS)]
+    return torch.cat(rows).contiguous(memory_format=torch.channels_last)
+
+
+def unpack(y: Tensor) -> Tensor:
+    """Give neighbouring pixels back their place in the row; a view where channels lie last.
+
+    Shape:
+        (N, NEIGHBOURS*O, H, W / NEIGHBOURS) -> (N, O, H, W)
+    """
+    count, channels, height, width = y.shape
+    rows = y.permute(0, 2, 3, 1).reshape(count, height, width * NEIGHBOURS, channels // NEIGHBOURS)
+    return rows.permute(0, 3, 1, 2)
+
+
+def narrow_conv2d(x: Tensor, weight: Tensor, bias: Tensor, padding: int = 0) -> Tensor:
+    """``F.conv2d`` with stride 1 for very few output channels on a CPU; the same sums in the same order.
+
+    Shape:
+        ``x`` (N, C, H, W), ``weight`` (O, C, k, k) -> (N, O, H', W')
+
+    >>> x, weight, bias = torch.rand(2, 8, 8, 8), torch.rand(3, 8, 3, 3), torch.rand(3)
+    >>> torch.allclose(narrow_conv2d(x, weight, bias, 1), F.conv2d(x, weight, bias, padding=1), atol=1e-5)
+    True
+    """
+    if not packs(x.shape[-1], weight.shape[-1], padding):
+        return F.conv2d(x, weight, bias, padding=padding)
+    x = x.contiguous(memory_format=torch.channels_last)
+    return unpack(F.conv2d(x, pack_weight(weight), bias.repeat(NEIGHBOURS), (1, NEIGHBOURS), padding))
+
+
+def narrow_weight_gradient(x: Tensor, grad: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """Return the gradient of ``weight`` in ``F.conv2d(x, weight, padding=padding)``, for very few output channels.
+
+    The roles of ``x`` and ``grad`` are exchanged, so that the many channels of ``x`` fill the lanes: the gradient comes
+    out mirrored and transposed. Only for "same" padding.
+
+    >>> x, weight = torch.rand(2, 8, 6, 6), torch.rand(3, 8, 3, 3, requires_grad=True)
+    >>> y = F.conv2d(x, weight, padding=1)
+    >>> (wanted,) = torch.autograd.grad(y.sum(), weight)
+    >>> torch.allclose(narrow_weight_gradient(x, torch.ones_like(y), weight, 1), wanted, atol=1e-4)
+    True
+    """
+    exchanged = weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        x, grad, exchanged, None, [1, 1], [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
+    )
+    return gradient.flip(-1, -2).transpose(0, 1)

@@ -1,0 +1,90 @@
+"""The oracle is the plain chain, differentiated by autograd in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ofhkit.ops import UpsampleConv2d, head, upsampling_head
+
+
+def make(widths=(5, 6, 4, 3), dtype=torch.float64):
+    torch.manual_seed(0)
+    a, b, c, d = widths
+    convs = UpsampleConv2d(a, b), nn.Conv2d(b, c, 3, padding=1), nn.Conv2d(c, d, 3, padding=1)
+    return [conv.to(dtype) for conv in convs]
+
+
+def oracle(x, conv1, conv2, conv3):
+    x = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), conv1.weight, conv1.bias, padding=1)
+    return torch.sigmoid(conv3(F.relu(conv2(F.relu(x)))))
+
+
+def parameters(convs):
+    return [p for conv in convs for p in conv.parameters()]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (3, 5), (8, 8)])
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("images", [1, 2, 16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_outputs_and_all_gradients_equal_the_plain_chain(size, count, images, layout, monkeypatch):
+    monkeypatch.setattr(head, "MICRO_BATCH", images * 4 * size[0] * size[1] * 6)
+    convs = make()
+    x = torch.randn(count, 5, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    y, expected = upsampling_head(x, *convs), oracle(x, *convs)
+    assert type(y.grad_fn).__name__ == "_HeadBackward"
+    assert (y - expected).abs().max() < 1e-12
+    grad = torch.randn_like(expected)
+    inputs = [x, *parameters(convs)]
+    wanted = torch.autograd.grad(expected, inputs, grad)
+    for got, want in zip(torch.autograd.grad(y, inputs, grad), wanted, strict=True):
+        assert (got - want).abs().max() < 1e-12 * max(1, want.abs().max())
+
+
+def test_a_map_that_needs_no_gradient_gets_none():
+    convs = make()
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+    upsampling_head(x, *convs).sum().backward()
+    got = [p.grad.clone() for p in parameters(convs)]
+    for conv in convs:
+        conv.zero_grad()
+    oracle(x, *convs).sum().backward()
+    assert all(torch.allclose(a, p.grad, rtol=0, atol=1e-12) for a, p in zip(got, parameters(convs), strict=True))
+
+
+@pytest.mark.parametrize("name", ["plain", "triton", "nine"])
+def test_other_implementations_run_as_a_chain(name):
+    convs = make()
+    convs[0].implementation = name
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64, requires_grad=True)
+    y = upsampling_head(x, *convs)
+    assert type(y.grad_fn).__name__ == "SigmoidBackward0"
+    assert (y - oracle(x, *convs)).abs().max() < 1e-12
+
+
+def test_without_gradients_and_without_images():
+    convs = make()
+    with torch.no_grad():
+        x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+        assert (upsampling_head(x, *convs) - oracle(x, *convs)).abs().max() < 1e-12
+    assert upsampling_head(x[:0], *convs).shape == (0, 3, 8, 8)
+
+
+def test_autocast_is_as_near_to_float32_as_the_plain_chain_is_and_its_gradients_are_float32(monkeypatch):
+    monkeypatch.setattr(head, "MICRO_BATCH", 1)
+    convs = make((16, 16, 8, 3), torch.float32)
+    x = torch.randn(4, 16, 8, 8, requires_grad=True)
+    inputs = [x, *parameters(convs)]
+    exact = oracle(x, *convs)
+    grad = torch.randn_like(exact)
+    wanted = torch.autograd.grad(exact, inputs, grad)
+    errors = []
+    for chain in (upsampling_head, oracle):
+        with torch.autocast("cpu", torch.bfloat16):
+            y = chain(x, *convs)
+        assert y.dtype == torch.bfloat16
+        got = torch.autograd.grad(y, inputs, grad.bfloat16())
+        assert all(g.dtype == torch.float32 for g in got)
+        errors.append([(g - want).norm() / want.norm() for g, want in zip([y, *got], [exact, *wanted], strict=True)])
+    assert all(ours < 1.5 * plain + 1e-3 for ours, plain in zip(*errors, strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ofhkit import registry
@@ -41,7 +42,18 @@ ROLE_OF_KEY = {
 }
 OPEN = tuple(key.removesuffix(".*") for key in ROLE_OF_KEY if key.endswith(".*"))
 """Dictionaries to which anyone may add a component under a name of their own."""
+_PLAIN = (str, int, float, list)
 _BUILT_TO_BE_CHECKED = (registry.STEPS, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
+
+
+def role_of(dotted: str) -> registry.Registry | None:
+    """The role that stands at a dotted key; None where there is none.
+
+    >>> role_of('steps.upsampler').name, role_of('model.upsampler').name, role_of('model')is role_of('data')
+    ('step', 'upsampler', False)
+    """
+    parent, key = ["", *dotted.split(".")][-2:]
+    return ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
 
 
 def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
@@ -55,6 +67,8 @@ def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
         if key not in TOP_LEVEL:
             where = f" ({origins[key]})" if key in origins else ""
             raise OfhkitError(f"unknown configuration key {key!r}{where}; {did_you_mean(key, TOP_LEVEL)}")
+    if not isinstance(tree.get("method", ""), str):
+        raise OfhkitError(f"method{_set_by(origins, 'method')} must be a string, got {tree['method']!r}")
     for key, settings in SECTIONS.items():
         if key in tree:
             _check_section(key, tree[key], settings, origins)
@@ -66,7 +80,7 @@ def _check_section(key: str, values: Any, settings: type, origins: Mapping[str, 
         raise OfhkitError(f"{key} must be a dict, got {values!r}")
     for name, value in values.items():
         label = f"{key}{_set_by(origins, f'{key}.{name}')}"
-        check_arguments(settings, {name: value}, label, partial=True)
+        check_arguments(settings, {name: value}, label, partial=True, beside=())
         check_values(settings, {name: value}, label)
 
 
@@ -76,24 +90,45 @@ def _set_by(origins: Mapping[str, str], *keys: str) -> str:
 
 def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) -> None:
     for key, value in tree.items():
+        dotted = f"{prefix}{key}"
+        role = role_of(dotted)
+        if isinstance(value, _PLAIN) and (role is not None or key in OPEN):
+            holds = "of its own 'type'" if role is not None else "of components"
+            raise OfhkitError(f"{dotted}{_set_by(origins, dotted)} must be a dict {holds}, got {value!r}")
         if not isinstance(value, Mapping):
             continue
-        dotted = f"{prefix}{key}"
-        parent = prefix.rstrip(".").rpartition(".")[2]
-        role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
         if role is not None:
             try:
                 role.check(value)
                 kind = role.get(value["type"])
                 for name, given in value.items():
                     if name != "type":
-                        label = f"{kind.__name__}{_set_by(origins, f'{dotted}.{name}')}"
-                        check_values(kind, {name: given}, label)
+                        check_values(kind, {name: given}, kind.__name__)
                 if role in _BUILT_TO_BE_CHECKED:
                     role.build(value)
             except OfhkitError as error:
-                raise OfhkitError(f"{dotted}{_set_by(origins, f'{dotted}.type', dotted)}: {error}") from None
+                culprit = _meant(str(error), value, dotted)
+                raise OfhkitError(f"{dotted}{_set_by(origins, culprit, f'{dotted}.type', dotted)}: {error}") from None
         _check_components(value, origins, dotted + ".")
+
+
+def _meant(message: str, value: Mapping, dotted: str) -> str:
+    """Of the keys in a component's configuration, the one that a complaint about it names, best by its own name."""
+    complaint = message.partition("; ")[0]  # what follows is advice
+    return max(_named(complaint, value, dotted), default=(0, dotted))[1]
+
+
+def _named(complaint: str, value: Mapping, dotted: str) -> Iterator[tuple[int, str]]:
+    for key, given in value.items():
+        inside = f"{dotted}.{key}"
+        if isinstance(given, Mapping):
+            yield from _named(complaint, given, inside)
+        if repr(key) in complaint:
+            yield 3, inside
+        elif re.search(rf"\b{re.escape(key)}\b", complaint) and repr(given) in complaint:
+            yield 2, inside
+        elif key == "type" and re.search(rf"unknown \w+ {re.escape(repr(given))}", complaint):
+            yield 1, inside
 
 
 def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
@@ -104,6 +139,6 @@ def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
     >>> complete(dict(type='PixelLoss'), 'loss')
     {'type': 'PixelLoss', 'weight': 1.0}
     """
-    role = ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
+    role = role_of(f"{parent}.{key}")
     done = {k: complete(v, k, key) if isinstance(v, Mapping) else v for k, v in tree.items()}
     return done if role is None else role.complete(done)

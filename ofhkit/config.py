@@ -17,8 +17,9 @@ from typing import Any
 from mmengine import Config
 
 from ofhkit import plugins
-from ofhkit.checking import OPEN, ROLE_OF_KEY, check
+from ofhkit.checking import OPEN, ROLE_OF_KEY, check, role_of
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import parameters
 
 Origins = dict[str, str]
 
@@ -200,15 +201,24 @@ def _check_option(tree: Mapping, dotted: str) -> None:
     node: Any = tree
     done: list[str] = []
     for part in dotted.split(".")[:-1]:
+        absent = isinstance(node, Mapping) and part not in node
         addable = bool(done) and (done[-1] in OPEN or part in ROLE_OF_KEY or part in OPEN)
-        if addable and dotted.endswith(".type") and isinstance(node, Mapping) and part not in node:
+        takes = _arguments_of(".".join(done), node)
+        if absent and (part in takes or (addable and dotted.endswith(".type"))):
             return
         if not isinstance(node, Mapping) or part not in node:
             where = ".".join(done) or "the configuration"
-            choices = [*node, *(ROLE_OF_KEY if done == ["model"] else ())] if isinstance(node, Mapping) else ()
+            choices = [*node, *takes] if isinstance(node, Mapping) else ()
             raise OfhkitError(f"--cfg-options {dotted}: {where} has no key {part!r}; {did_you_mean(part, choices)}")
         node = node[part] if node[part] is not None else {}
         done.append(part)
+
+
+def _arguments_of(dotted: str, node: Any) -> Iterable[str]:
+    """What the component at a dotted key may be told, if it is one."""
+    role = role_of(dotted)
+    known = role is not None and isinstance(node, Mapping) and node.get("type") in role
+    return parameters(role.get(node["type"]))[0] if known else ()
 
 
 def to_json(config: Mapping) -> str:

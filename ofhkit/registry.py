@@ -76,6 +76,8 @@ class Registry(mm.Registry):
         if "type" not in arguments:
             raise OfhkitError(f"{self.name}: 'type' is missing; valid: {', '.join(self.names())}")
         kind = arguments.pop("type")
+        if not isinstance(kind, str) and not callable(kind):
+            raise OfhkitError(f"{self.name}: 'type' must be a name, got {kind!r}; valid: {', '.join(self.names())}")
         component = self.get(kind) if isinstance(kind, str) else kind
         check_arguments(
             component, arguments, f"{self.name} {getattr(component, '__name__', component)!r}", partial=True
@@ -111,8 +113,17 @@ def _build(cfg: Any, *, registry: Registry, default_args: Mapping | None = None,
     return component(**arguments)
 
 
-def check_arguments(component: Any, arguments: Mapping[str, Any], label: str, partial: bool = False) -> None:
+def check_arguments(
+    component: Any,
+    arguments: Mapping[str, Any],
+    label: str,
+    partial: bool = False,
+    beside: tuple[str, ...] = ("type",),
+) -> None:
     """Refuse keywords that ``component`` does not take and demand those it needs (not when ``partial``).
+
+    Args:
+        beside: what else may stand beside its arguments in a configuration, and be meant.
 
     Raises:
         OfhkitError: names the argument and the nearest valid one.
@@ -121,7 +132,7 @@ def check_arguments(component: Any, arguments: Mapping[str, Any], label: str, pa
     if not open_ended:
         for name in arguments:
             if name not in named:
-                raise OfhkitError(f"{label} takes no argument {name!r}; {did_you_mean(name, named)}")
+                raise OfhkitError(f"{label} takes no argument {name!r}; {did_you_mean(name, [*named, *beside])}")
     missing = [] if partial else [n for n, p in named.items() if p.default is p.empty and n not in arguments]
     if missing:
         raise OfhkitError(f"{label} needs the argument {missing[0]!r}")

@@ -82,7 +82,7 @@ def test_every_value_knows_where_it_came_from(write):
         ("model = dict(type='FaceHalucinator')", r"model \(.*child.py\): unknown hallucinator .*'FaceHallucinator'"),
         (
             "_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_block=1))",
-            r"model.upsampler \(.*base.py\): upsampler 'VDSR' takes no argument 'num_block'; did you mean 'num_blocks'",
+            r"model.upsampler \(.*child.py\): upsampler 'VDSR' takes no argument 'num_block'; .* 'num_blocks'",
         ),
         ("model = dict(losses=dict(p=dict(type='PixelLos')), type='FaceHallucinator')", "did you mean 'PixelLoss'"),
     ],
@@ -105,7 +105,7 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
         ("data = dict(num_worker=1)", "did you mean 'num_workers'"),
         ("data = dict(num_workers=-1)", "num_workers must be 0 or more, got -1"),
         ("evaluation = dict(batch_size=0)", "batch_size must be 1 or more, got 0"),
-        ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(channels='8'))", r"VDSR \(.*child.py\): channels must"),
+        ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(channels='8'))", r"\(.*child.py\): VDSR: channels must"),
         ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_blocks=True))", "num_blocks must be a whole number"),
         ("_base_ = 'base.py'\nmodel = dict(upsampler=dict(num_blocks=0))", "num_blocks must be 1 or more"),
         ("model = dict(type='FaceHallucinator', inpainter=dict(type='EncoderDecoder', channels=[4, 'a']))", "a list"),
@@ -113,7 +113,14 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
          "min_area <= max_area"),
         (STEP.format("optimizer=dict(type='Adm')"), "unknown optimizer 'Adm'; did you mean"),
         (STEP.format("optimizer=dict(type='Adam', rl=1)"), "'Adam' takes no argument 'rl'"),
-        (STEP.format("optimizer=dict(type='Adam', lr=-1.0)"), "optimizer 'Adam': Invalid learning rate"),
+        (STEP.format("optimizer=dict(type='Adam', lr=-1.0)"), r"\(.*child.py\): optimizer 'Adam': lr must be 0"),
+        (STEP.format("optimizer=dict(type='Adam', lr='fast')"), "'Adam': lr must be a number .*, got 'fast'"),
+        (STEP.format("clip_grad=dict(max_nrm=1)"), "clip_grad takes no argument 'max_nrm'; did you mean 'max_norm'"),
+        (STEP.format("clip_grad=dict(max_norm=-1)"), "clip_grad: max_norm must be more than 0, got -1"),
+        ("method = 3", r"method \(.*child.py\) must be a string, got 3"),
+        ("model = 3", r"model \(.*child.py\) must be a dict of its own 'type', got 3"),
+        ("steps = dict(s=3)", r"steps.s \(.*child.py\) must be a dict of its own 'type', got 3"),
+        ("steps = [1]", r"steps \(.*child.py\) must be a dict of components, got \[1\]"),
         (STEP.format("schedule=dict(type='CosineAnealingLR')"), "did you mean 'CosineAnnealingLR'"),
         (STEP.format("schedule=dict(type='MultiStepLR', milestone=[1])"), "did you mean 'milestones'"),
         (STEP.format("batch_size=0"), "batch_size must be 1 or more"),
@@ -135,11 +142,20 @@ def test_the_plain_settings_are_all_known():
         ({"model.upsamler.type": "FSRCNN"}, "model has no key 'upsamler'; did you mean 'upsampler'"),
         ({"model.upsampler.scal": 4}, "no argument 'scal'; did you mean 'scale'"),
         ({"runtim.seed": 4}, "has no key 'runtim'"),
+        ({"model.upsampler.chanels": 4}, r"^model.upsampler \(--cfg-options\): .* did you mean 'channels'"),
+        ({"model.upsampler.typ": "FSRCNN"}, r"\(--cfg-options\): upsampler 'VDSR' .* 'typ'; did you mean 'type'"),
+        ({"model.upsampler.type.x": 1}, r"\(--cfg-options\): upsampler: 'type' must be a name, got {'x': 1}"),
+        ({"steps.s.optimizer.typ": "SGD"}, r"steps.s \(--cfg-options\): optimizer 'Adam' .* did you mean 'type'"),
+        ({"steps.s.optimizer.type": "SDG"}, r"steps.s \(--cfg-options\): unknown optimizer 'SDG'; did you mean 'SGD'"),
+        ({"steps.s.batch_size": 0}, r"steps.s \(--cfg-options\): InpainterStep: batch_size must be 1 or more, got 0"),
+        ({"steps.s.clip_grad.max_nrm": 1}, r"steps.s \(--cfg-options\): clip_grad .* did you mean 'max_norm'"),
+        ({"steps.s.optimzer.lr": 1}, "steps.s has no key 'optimzer'; did you mean 'optimizer'"),
     ],
 )
 def test_typos_in_options_are_answered(write, options, message):
+    step = STEP.format("optimizer=dict(type='Adam', lr=1e-3)")
     with pytest.raises(OfhkitError, match=message):
-        load_config(write("c.py", "_base_ = 'base.py'"), options)
+        load_config(write("c.py", f"_base_ = 'base.py'\n{step}"), options)
 
 
 @pytest.mark.parametrize(

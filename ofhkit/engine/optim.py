@@ -15,6 +15,7 @@ from torch import nn
 from ofhkit.engine.distributed import average_gradients
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import check_arguments
+from ofhkit.schema import check_values
 
 _SCALED = ("begin", "end", "T_max", "total_iters", "milestones", "step_size")
 
@@ -96,6 +97,7 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "torc
     if not parameters:
         raise OfhkitError("this step has no parameters to train")
     check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
+    check_values(kind, arguments, f"optimizer {name!r}")
     if kernel != "torch" and not {"fused", "foreach"} & set(arguments):
         wanted = {"foreach": False} if kernel == "loop" else {kernel: True}
         arguments |= {key: value for key, value in wanted.items() if key in inspect.signature(kind).parameters}
@@ -105,12 +107,19 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "torc
         raise OfhkitError(f"optimizer {name!r}: {error}") from None
 
 
-def check_training(optimizers: Sequence[Mapping[str, Any]], schedule: Any, iterations: int) -> None:
+def check_training(
+    optimizers: Sequence[Mapping[str, Any]], schedule: Any, iterations: int, clip_grad: Mapping[str, Any] | None = None
+) -> None:
     """Build optimizers and schedule over one number, so that a mistake in them shows before any data is read.
 
     Raises:
-        OfhkitError: names the optimizer or schedule and its unknown or impossible argument.
+        OfhkitError: names the optimizer, the schedule or ``clip_grad`` and its unknown or impossible argument.
     """
+    if clip_grad:
+        check_arguments(nn.utils.clip_grad_norm_, {"parameters": None, **clip_grad}, "clip_grad", beside=())
+        check_values(nn.utils.clip_grad_norm_, clip_grad, "clip_grad")
+        if clip_grad["max_norm"] <= 0:
+            raise OfhkitError(f"clip_grad: max_norm must be more than 0, got {clip_grad['max_norm']}")
     for cfg in optimizers:
         optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], cfg)
         build_schedulers(scale_schedule(schedule, 1.0, iterations), OptimWrapper(optimizer))

@@ -103,7 +103,7 @@ class OptimiseStep(Step):
         self.freeze_norm, self.average, self.deliver = freeze_norm, average, deliver
         self.hooks = {name: hook for name, hook in (hooks or {}).items() if hook is not None}
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
-        check_training([self.optimizer], schedule, iterations)
+        check_training([self.optimizer], schedule, iterations, clip_grad)
 
     @abstractmethod
     def build(self, context: Context) -> nn.Module:

@@ -8,6 +8,7 @@ twice or frozen in between; no network is wrapped, so the names in checkpoints a
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,9 +79,9 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
         _end(place, str(error).splitlines()[0])
     finally:
         signal.signal(signal.SIGTERM, stop)
+        _job.clear()
+        dist.destroy_process_group()  # else what is left of it may abort the process at its end
     progress.silence(False)
-    dist.destroy_process_group()
-    _job.clear()
 
 
 def _join(place: Place, device: str) -> None:
@@ -99,6 +100,7 @@ def _join(place: Place, device: str) -> None:
     place.write_environment()
     try:
         store, number, total = next(dist.rendezvous("env://", place.rank, place.world_size, timeout=_STEP_TIMEOUT))
+        store = dist.PrefixStore(f"ofhkit/{place.attempt}", store)  # torchrun's outlives the processes it restarts
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=number, world_size=total, timeout=_STEP_TIMEOUT)
         _job.update(store=store, waiting=dist.new_group(backend="gloo", timeout=_PATIENCE))
@@ -110,12 +112,13 @@ def _join(place: Place, device: str) -> None:
 def _first_to_tell() -> bool:
     """Whether no other process has told the user yet why the job ends (true also if nobody can be asked)."""
     try:
-        return _job["store"].add("ofhkit/told", 1) == 1
+        return _job["store"].add("told", 1) == 1
     except (RuntimeError, KeyError):
         return True
 
 
 def _end(place: Place, reason: str) -> None:
+    reason = re.sub(r"^\[[^]]*\] ", "", reason).partition(". ")[0]  # without gloo's source file and good wishes
     if _first_to_tell():
         sys.__stderr__.write(
             f"error: process {place.rank} of {place.world_size} stops ({reason}): another process was killed or cannot "

@@ -29,13 +29,17 @@ _STARTED_BY = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process stands: its number, how many there are, its number on this machine, where rank 0 listens."""
+    """Where a process stands: its number, how many there are, its number on this machine, where rank 0 listens.
+
+    ``attempt`` tells the processes that torchrun has started again from those before.
+    """
 
     rank: int
     world_size: int
     local_rank: int
     host: str
     port: str
+    attempt: int = 0
 
     @property
     def address(self) -> str:
@@ -72,7 +76,8 @@ def find_place(launcher: str, environment: Mapping[str, str] | None = None) -> P
     if host is None and several_machines:
         raise OfhkitError("--launcher mpi on several machines: set MASTER_ADDR to the address of rank 0's machine")
     port = given.get("MASTER_PORT") or str(20000 + int(given.get("SLURM_JOB_ID", 9500)) % 20000)
-    return Place(rank, total, local, host or "127.0.0.1", port)
+    attempt = int(given.get("TORCHELASTIC_RESTART_COUNT", 0)) if launcher == "pytorch" else 0
+    return Place(rank, total, local, host or "127.0.0.1", port, attempt)
 
 
 def refuse_unannounced() -> None:

@@ -7,13 +7,14 @@ Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from celeba_maker import MadeCelebA
-from curriculum_maker import OFHNET, ROOT, command, write_config
+from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
 from process_maker import finish, normalise, play, start
 from safetensors.torch import load_file
 
@@ -144,6 +145,35 @@ def test_places_come_from_what_the_launcher_set():
 def test_a_launcher_that_did_not_start_this_is_a_sentence(launcher, message):
     with pytest.raises(OfhkitError, match=message):
         find_place(launcher, {})
+
+
+RESTARTED = """
+import os
+from ofhkit.cli import run
+from ofhkit.engine.distributed import gather, processes, rank
+from ofhkit.errors import OfhkitError
+
+def main():
+    with processes("pytorch", "cpu"):
+        if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and rank() == 1:
+            os._exit(9)
+        raise OfhkitError(f"the processes {gather(rank())} are together")
+
+run(main)
+"""
+
+
+def test_processes_that_torchrun_starts_again_find_each_other_and_tell_once(tmp_path):
+    """The store of the first attempt outlives it: its addresses and what was told in it mean nothing to the second."""
+    (tmp_path / "tool.py").write_text(RESTARTED)
+    arguments = ["--standalone", "--nproc_per_node", "2", "--max-restarts", "1", str(tmp_path / "tool.py")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *arguments]
+    done = subprocess.run(torchrun, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.returncode != 0
+    assert len(said) == 2, done.stderr
+    assert "another process was killed or cannot be reached" in said[0]
+    assert said[1] == "error: the processes [0, 1] are together"
 
 
 def test_one_gpu_for_all_processes_is_refused(monkeypatch):

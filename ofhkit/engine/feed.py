@@ -90,10 +90,13 @@ class OnDevice(Dataset):
     """
 
     def __init__(self, dataset: Dataset, device: torch.device):
-        starts = range(0, len(dataset), _CHUNK)
-        chunks = [_parts(dataset, range(s, min(s + _CHUNK, len(dataset))), device) for s in starts]
-        self.items = {key: torch.cat([chunk[key] for chunk in chunks]) for key in chunks[0]}
         self.length, self.device = len(dataset), device
+        one = fetch(dataset, [0])
+        self.items = {k: torch.empty((self.length, *v.shape[1:]), dtype=v.dtype, device=device) for k, v in one.items()}
+        for start in range(0, self.length, _CHUNK):
+            indices = range(start, min(start + _CHUNK, self.length))
+            for key, value in fetch(dataset, indices).items():
+                self.items[key][start : indices.stop] = value
 
     def __len__(self) -> int:
         return self.length
@@ -101,10 +104,6 @@ class OnDevice(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.tensor(indices).to(self.device, non_blocking=True)
         return {key: value.index_select(0, chosen) for key, value in self.items.items()}
-
-
-def _parts(dataset: Dataset, indices: Sequence[int], device: torch.device) -> dict[str, Tensor]:
-    return {key: value.to(device) for key, value in fetch(dataset, indices).items()}
 
 
 def keep_on_device(dataset: Dataset, device: torch.device, say: Callable[[str], None]) -> Dataset:

@@ -1,10 +1,12 @@
 """Batches on their way to the device: none lost, none changed, waiting measured."""
 
 import time
+import weakref
 
 import pytest
 import torch
 
+from ofhkit.engine import feed
 from ofhkit.engine.draws import fetch, training_loader
 from ofhkit.engine.feed import Feed, OnDevice, keep_on_device
 
@@ -40,6 +42,24 @@ def test_a_data_set_on_the_device_gives_the_same_batches(device):
     assert all(torch.equal(ours[k].cpu(), theirs[k]) and ours[k].device.type == device.type for k in ours)
     draws = [batch["index"].tolist() for batch in training_loader(kept, 3, 2, 6)]
     assert draws == [batch["index"].tolist() for batch in training_loader(Faces(), 3, 2, 6)]
+
+
+def test_faces_on_the_device_are_held_once_while_they_are_read(monkeypatch):
+    """Every chunk goes into memory that is there from the start: none is kept beside it."""
+    chunks, alive = [], []
+
+    def watched(dataset, indices):
+        alive.append(sum(chunk() is not None for chunk in chunks))
+        batch = {**fetch(dataset, indices)}
+        chunks.append(weakref.ref(batch["hr"]))
+        return batch
+
+    monkeypatch.setattr(feed, "_CHUNK", 1)
+    monkeypatch.setattr(feed, "fetch", watched)
+    kept = OnDevice(Faces(), CPU)
+    assert len(chunks) == 6
+    assert max(alive) <= 2  # the first face, which tells the shape, and the chunk before
+    assert kept.items["index"].tolist() == list(range(5))
 
 
 def test_without_a_gpu_faces_stay_where_they_are():

@@ -43,3 +43,9 @@ def test_a_full_or_closed_disk_is_one_sentence(number, capsys):
         run(main)
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: nothing can be written (results.csv): {os.strerror(number)}; ")
+
+
+def test_without_shipped_weights_the_list_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("ofhkit.zoo.FOLDER", tmp_path)
+    assert call(monkeypatch, "list_models.py") == 0
+    assert capsys.readouterr().out.startswith("no weights ship with this copy of ofhkit: name a model.safetensors")

@@ -19,7 +19,10 @@ def main() -> None:
     from ofhkit.apis import DEFAULT_MODEL, zoo
     from ofhkit.engine.checkpoint import load_weights
 
-    for name, path in zoo().items():
+    shipped = zoo()
+    if not shipped:
+        print("no weights ship with this copy of ofhkit: name a model.safetensors that tools/train.py wrote")
+    for name, path in shipped.items():
         info = load_weights(path)[1]
         scores = info.get("metrics", {})
         default = " (default)" if name == DEFAULT_MODEL else ""

@@ -75,12 +75,11 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """Format seconds as minutes and seconds, or hours and minutes.
+    """Format seconds as minutes and seconds, from an hour on with the hours before them.
 
     >>> clock(75), clock(7500)
-    ('1:15', '2:05 h')
+    ('1:15', '2:05:00')
     """
-    seconds = int(seconds)
-    if seconds >= 3600:
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d} h"
-    return f"{seconds // 60}:{seconds % 60:02d}"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

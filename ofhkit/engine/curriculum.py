@@ -25,7 +25,6 @@ from ofhkit.checking import complete
 from ofhkit.config import to_json
 from ofhkit.engine.checkpoint import load_weights, save_weights
 from ofhkit.engine.distributed import is_main, main_first, once, world_size
-from ofhkit.engine.hooks.progress import clock
 from ofhkit.engine.recipes import Context, Step, fingerprint
 from ofhkit.engine.runner import pick_device
 from ofhkit.engine.starting import check_start, mark_start
@@ -33,6 +32,7 @@ from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write, file_lock
 from ofhkit.ops import keep_freed_memory
+from ofhkit.progress import clock
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
 
 WEIGHTS = "weights.safetensors"

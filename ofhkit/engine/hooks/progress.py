@@ -13,6 +13,7 @@ from torch import Tensor
 from ofhkit.engine.distributed import is_main
 from ofhkit.engine.hooks.trends import Trends
 from ofhkit.progress import Progress as Bar
+from ofhkit.progress import clock
 from ofhkit.registry import HOOKS
 
 _FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
@@ -95,16 +96,6 @@ def peak_memory(device: torch.device) -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def clock(seconds: float) -> str:
-    """
-    >>> clock(3725)
-    '1:02:05'
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 def _flat(lr: dict | list) -> list[float]:

@@ -34,12 +34,15 @@ from ofhkit.engine.scalars import pick_visualizer
 from ofhkit.engine.starting import starting_weights
 from ofhkit.engine.steps import FitStep
 from ofhkit.engine.switches import compile_networks, set_tf32
+from ofhkit.engine.true_landmarks import true_landmarks, worth_a_table
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import set_implementation
 from ofhkit.progress import Progress as ProgressBar
 from ofhkit.registry import HOOKS, UPSAMPLERS
 from ofhkit.settings import Data, Runtime
+
+TRUE_LANDMARKS = "true_landmarks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ def optimise(job: Job) -> nn.Module:
     if line:
         job.say(line)
     optim_wrapper = step.optim_wrapper(model, device, amp, runtime.optimizer)
+    shown = job.recipe["iterations"] * step.batch_size
+    if worth_a_table(model, len(job.train), shown):
+        model.true_landmarks = true_landmarks(model, job.train, device, job.folder / TRUE_LANDMARKS)
     loader = _loader(job)
     runner = Runner(
         job.name,
@@ -171,3 +177,4 @@ def clean_up(folder: Path) -> None:
     """Remove the checkpoints of a finished step; its weights are kept."""
     for checkpoint in list_checkpoints(folder):
         checkpoint.unlink()
+    (folder / TRUE_LANDMARKS).unlink(missing_ok=True)

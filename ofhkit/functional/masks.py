@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ofhkit.errors import OfhkitError
 from ofhkit.functional.random import hash_integers
 
 
@@ -61,11 +62,19 @@ def random_rectangles(
     Returns:
         mask (N, 1, size, size) float32.
 
+    Raises:
+        OfhkitError: no rectangle keeps these limits.
+
     >>> area = random_rectangles(torch.arange(100), seed=0).sum((1, 2, 3))
     >>> bool(((area > 16) & (area < 64)).all())
     True
     """
     sides = _sides(min_side, min(max_side, size), min_area, max_area).to(keys.device)
+    if len(sides) == 0:
+        raise OfhkitError(
+            f"no hole of {min_area} to {max_area} pixels with sides of {min_side} to {max_side} fits into {size}x{size}: "
+            "change min_area, max_area or min_side"
+        )
     height, width = sides[hash_integers(len(sides), seed, keys, stream=1)].unbind(1)
     top = hash_integers(size + 1 - height, seed, keys, stream=2)
     left = hash_integers(size + 1 - width, seed, keys, stream=3)

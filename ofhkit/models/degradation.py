@@ -75,6 +75,7 @@ class Degradation(BaseDataPreprocessor):
 
     Shape:
         - ``hr`` in: (N, 3, 128, 128) uint8 RGB; out: float32 in [0, 1]
+        - ``mirrored``: (N,) bool, in training
         - ``lr_gt``, ``lr``: (N, 3, size, size) in [0, 1]; ``mask``: (N, 1, size, size), 1 = occluded
     """
 
@@ -86,19 +87,35 @@ class Degradation(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict[str, Tensor]:
         batch = self.cast_data(data)
         keys, seed = (batch["draw"], self.seed) if training else (batch["index"], self.test_seed)
-        batch["hr"] = batch["hr"].float().div_(255)
         if "parsing" in batch:
             batch["parsing"] = batch["parsing"].long()
-        if training and self.flip:
-            self._flip(batch, hash_integers(2, seed, keys, stream=0).bool())
+        if training:
+            mirrored = hash_integers(self.views, seed, keys, stream=0).bool()
+            batch |= {"hr": self.true_faces(batch["hr"], mirrored), "mirrored": mirrored}
+            self._mirror_labels(batch)
+        else:
+            batch["hr"] = self.true_faces(batch["hr"])
         batch["lr_gt"] = downsample_cubic(batch["hr"], self.size).clamp_(0, 1)
         batch["mask"] = self.occluder(keys, seed, self.size)
         batch["lr"] = batch["lr_gt"] * (1 - batch["mask"])
         return batch
 
+    @property
+    def views(self) -> int:
+        """How many ways there are to show a training face: as it is, and mirrored."""
+        return 2 if self.flip else 1
+
     @staticmethod
-    def _flip(batch: dict[str, Tensor], chosen: Tensor) -> None:
-        batch["hr"][chosen] = batch["hr"][chosen].flip(-1)
+    def true_faces(hr: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        """Return uint8 faces (N, 3, H, W) as float32 in [0, 1], mirrored where ``mirrored`` (N,) says so."""
+        hr = hr.float().div_(255)
+        if mirrored is not None:
+            hr[mirrored] = hr[mirrored].flip(-1)
+        return hr
+
+    @staticmethod
+    def _mirror_labels(batch: dict[str, Tensor]) -> None:
+        chosen = batch["mirrored"]
         if "landmarks" in batch:
             width = batch["hr"].shape[-1]
             batch["landmarks"] = torch.where(

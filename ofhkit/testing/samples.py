@@ -9,7 +9,7 @@ from ofhkit.registry import DEGRADATIONS
 
 KEYS = (
     "sr", "hr", "lr", "lr_gt", "lr_filled", "completed", "mask", "landmarks", "parsing", "fake_logits", "real_logits",
-    "landmark_prior", "predicted_landmarks", "parsing_logits", "index",
+    "landmark_prior", "predicted_landmarks", "parsing_logits", "index", "hr_landmarks",
 )  # fmt: skip
 
 
@@ -51,5 +51,6 @@ def sample_batch(count: int = 2) -> dict[str, Tensor]:
         "fake_logits": torch.randn(count, 1, generator=random),
         "real_logits": torch.randn(count, 1, generator=random),
         "predicted_landmarks": batch["landmarks"] + 1,
+        "hr_landmarks": batch["landmarks"],
         "parsing_logits": torch.randn(count, 16, 128, 128, generator=random),
     }

@@ -1,8 +1,10 @@
 """Holes and counter-based randomness."""
 
 import numpy as np
+import pytest
 import torch
 
+from ofhkit.errors import OfhkitError
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.paste import paste
 from ofhkit.functional.random import hash_integers, hash_uint32, hash_uniform
@@ -44,6 +46,11 @@ def test_a_hole_depends_on_its_key_alone():
     assert torch.equal(masks[0], masks[2])
     assert torch.equal(masks[1:2], random_rectangles(keys[1:2], seed=1))
     assert not torch.equal(masks, random_rectangles(keys, seed=2))
+
+
+def test_limits_that_no_hole_keeps_are_named():
+    with pytest.raises(OfhkitError, match="no hole of 17 to 63 pixels .* fits into 4x4"):
+        random_rectangles(torch.arange(2), seed=0, size=4)
 
 
 def test_rectangle_against_slices():

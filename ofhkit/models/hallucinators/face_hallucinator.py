@@ -49,6 +49,7 @@ class FaceHallucinator(BaseHallucinator):
         self.landmark_prior = None if landmark_prior is None else freeze(LANDMARK_PRIORS.build(landmark_prior))
         self.losses = nn.ModuleDict({name: LOSSES.build(term) for name, term in (losses or {}).items()})
         self.balance: Any = None if balance is None else LOSSES.build(balance)
+        self.true_landmarks: nn.Module | None = None  # (index, mirrored) -> what the prior says of hr, where known
         freeze(self.inpainter)
 
     def train(self, mode: bool = True) -> FaceHallucinator:
@@ -77,6 +78,8 @@ class FaceHallucinator(BaseHallucinator):
             with optim.optim_context(self.upsampler):
                 if self.discriminator is not None:
                     batch["fake_logits"] = self.discriminator(batch["sr"])
+                if self.true_landmarks is not None:
+                    batch["hr_landmarks"] = self.true_landmarks(batch["index"], batch["mirrored"])
                 available = {**batch, "landmark_prior": self.landmark_prior}
                 terms = {name: term.evaluate(available) for name, term in self.losses.items()}
                 total = sum(self.losses[name].weight * value for name, value in terms.items())

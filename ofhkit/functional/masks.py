@@ -72,8 +72,8 @@ def random_rectangles(
     sides = _sides(min_side, min(max_side, size), min_area, max_area).to(keys.device)
     if len(sides) == 0:
         raise OfhkitError(
-            f"no hole of {min_area} to {max_area} pixels with sides of {min_side} to {max_side} fits into {size}x{size}: "
-            "change min_area, max_area or min_side"
+            f"no hole of {min_area} to {max_area} pixels with sides of {min_side} to {max_side} fits into "
+            f"{size}x{size}: change min_area, max_area or min_side"
         )
     height, width = sides[hash_integers(len(sides), seed, keys, stream=1)].unbind(1)
     top = hash_integers(size + 1 - height, seed, keys, stream=2)

@@ -49,7 +49,7 @@ def test_a_hole_depends_on_its_key_alone():
 
 
 def test_limits_that_no_hole_keeps_are_named():
-    with pytest.raises(OfhkitError, match="no hole of 17 to 63 pixels .* fits into 4x4"):
+    with pytest.raises(OfhkitError, match=r"no hole of 17 to 63 pixels .* fits into 4x4"):
         random_rectangles(torch.arange(2), seed=0, size=4)
 
 

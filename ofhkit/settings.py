@@ -22,7 +22,8 @@ class Runtime:
         val_images: how many validation faces.
         compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU it was slower than without).
         tf32: allow TF32 in products and convolutions on CUDA; None leaves torch's own defaults.
-        optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch.
+        optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch, ``auto``
+            is fused on a CPU (a third of the loop's time for OFHNet's 7.4 M weights) and on CUDA.
         prefetch: on CUDA, copy the next batch on a side stream while this one is computed on.
         visualizer: ``tensorboard``, ``wandb``, or MMEngine's configuration; None writes scalars to a local file only.
     """
@@ -36,7 +37,7 @@ class Runtime:
     val_images: int = 100
     compile: bool = False
     tf32: bool | None = None
-    optimizer: Literal["torch", "fused", "foreach", "loop"] = "torch"
+    optimizer: Literal["auto", "torch", "fused", "foreach", "loop"] = "auto"
     prefetch: bool = True
     visualizer: Mapping[str, Any] | str | None = None
 

@@ -78,12 +78,12 @@ def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:
     return None, f"AMP: not used on {device.type}, training stays in float32"
 
 
-def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "torch") -> torch.optim.Optimizer:
+def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto") -> torch.optim.Optimizer:
     """Build ``dict(type='Adam', lr=…)`` over ``parameters``.
 
     Args:
         kernel: ``fused``, ``foreach`` or ``loop``, where the optimizer has it and ``cfg`` says nothing of it; ``torch``
-            leaves the choice to torch.
+            leaves the choice to torch, ``auto`` is fused on a CPU and on CUDA.
 
     Raises:
         OfhkitError: unknown optimizer or argument, or nothing to train.
@@ -98,6 +98,8 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "torc
         raise OfhkitError("this step has no parameters to train")
     check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
     check_values(kind, arguments, f"optimizer {name!r}")
+    if kernel == "auto":
+        kernel = "fused" if parameters[0].device.type in ("cpu", "cuda") else "torch"
     if kernel != "torch" and not {"fused", "foreach"} & set(arguments):
         wanted = {"foreach": False} if kernel == "loop" else {kernel: True}
         arguments |= {key: value for key, value in wanted.items() if key in inspect.signature(kind).parameters}

@@ -135,7 +135,7 @@ class OptimiseStep(Step):
         return model.network
 
     def optim_wrapper(
-        self, model: nn.Module, device: torch.device, amp: torch.dtype | None, kernel: str = "torch"
+        self, model: nn.Module, device: torch.device, amp: torch.dtype | None, kernel: str = "auto"
     ) -> OptimWrapper:
         """Optimizer over the trained network."""
         optimizer = build_optimizer(self.trained(model).parameters(), self.optimizer, kernel)

@@ -130,7 +130,7 @@ class UpsamplerStep(OptimiseStep):
         return model.upsampler
 
     def optim_wrapper(
-        self, model: nn.Module, device: torch.device, amp: torch.dtype | None, kernel: str = "torch"
+        self, model: nn.Module, device: torch.device, amp: torch.dtype | None, kernel: str = "auto"
     ) -> OptimWrapper:
         wrappers = {"upsampler": super().optim_wrapper(model, device, amp, kernel)}
         if getattr(model, "discriminator", None) is not None:

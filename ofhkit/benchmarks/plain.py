@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.ops import MatmulConv2d
 
 
 class PlainUpsampler(nn.Module):
@@ -32,6 +33,13 @@ class PlainUpsampler(nn.Module):
         x = F.relu(_conv(self.network.head1, x))
         x = F.relu(_conv(self.network.head2, x))
         return torch.sigmoid(_conv(self.network.head3, x))
+
+
+def without_products(network: nn.Module) -> None:
+    """Let every :class:`ofhkit.ops.MatmulConv2d` inside ``network`` convolve, with the same weights."""
+    for module in network.modules():
+        if isinstance(module, MatmulConv2d):
+            module.__class__ = nn.Conv2d
 
 
 def multiplications(network: ResidualUpsampler, side: int = 16) -> dict[str, float]:

@@ -2,112 +2,141 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.benchmarks.inference import WIDTHS
-from ofhkit.benchmarks.plain import PlainUpsampler
+from ofhkit.benchmarks.plain import PlainUpsampler, without_products
 from ofhkit.benchmarks.timing import Table, environment, measure
+from ofhkit.engine.optim import amp_dtype
 from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.ops import keep_freed_memory
 
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term
+VARIANTS: dict[str, dict[str, Any]] = {
+    "naive": {},
+    "one forward": dict(lean=True),
+    "one forward, channels_last": dict(lean=True, layout=torch.channels_last),
+    "ofhkit": dict(lean=True, layout=torch.channels_last, ops=True),
+    "one forward, channels_last, bfloat16": dict(lean=True, layout=torch.channels_last, amp=True),
+    "ofhkit, bfloat16": dict(lean=True, layout=torch.channels_last, ops=True, amp=True),
+    "ofhkit, torch.compile": dict(lean=True, layout=torch.channels_last, ops=True, compiled=True),
+}
 
 
 def run(
     device: torch.device, batches: tuple[int, ...], rounds: int, compiled: bool, precision: str = "float32"
 ) -> list[Table]:
-    """Return one table for each set of widths."""
+    """Return a table for each set of widths; on a CPU another, with freed memory kept as in ``tools/train.py``."""
+    names = choose(device, compiled, precision)
+    titles = [""] if device.type != "cpu" else [", C library as it is", ", freed memory kept"]
     tables = []
-    for channels in WIDTHS:
-        table = Table(f"Training step, upsampler {'/'.join(map(str, channels))}, {precision}")
-        for batch in batches:
-            variants = build(channels, batch, device, compiled, precision)
-            times, table.ceilings = measure(variants, rounds, device)
-            for name, seconds in times.items():
-                row = {"batch": batch, "variant": name, "ms": 1e3 * seconds, "images/s": batch / seconds}
-                table.rows.append({**row, "x naive": times["naive"] / seconds})
-        table.environment = environment(device)
-        tables.append(table)
+    for title in titles:
+        if title == titles[-1] and device.type == "cpu":
+            keep_freed_memory()  # for all variants; there is no way back, so it comes last
+        for channels in WIDTHS:
+            table = Table(f"Training step, upsampler {'/'.join(map(str, channels))}{title}")
+            for batch in batches:
+                steps = {name: Step(channels, batch, device, **VARIANTS[name]) for name in names}
+                times, table.ceilings = measure(steps, rounds, device)
+                for name, seconds in times.items():
+                    row = {"batch": batch, "variant": name, "ms": 1e3 * seconds, "images/s": batch / seconds}
+                    row |= {"x naive": times["naive"] / seconds}
+                    table.rows.append(row | peak_memory(channels, batch, device, name, keep=title == titles[-1]))
+            table.environment = environment(device)
+            tables.append(table)
     return tables
 
 
-def build(
-    channels: tuple[int, ...], batch: int, device: torch.device, compiled: bool, precision: str
-) -> dict[str, Callable]:
-    """Return the variants' steps; each has networks of its own."""
-    generator = torch.Generator().manual_seed(0)
-    lr = torch.rand(batch, 3, 16, 16, generator=generator).to(device)
-    hr = torch.rand(batch, 3, 128, 128, generator=generator).to(device)
-    amp = precision == "bfloat16"
-    last = torch.channels_last
-    variants = {
-        "naive": Step(channels, lr, hr, plain=True).naive,
-        "one forward": Step(channels, lr, hr, plain=True, fused=True).lean,
-        "one forward, channels_last": Step(channels, lr, hr, plain=True, fused=True, layout=last, amp=amp).lean,
-        "ofhkit.ops": Step(channels, lr, hr, fused=True, layout=last, amp=amp).lean,
-    }
-    if compiled:
-        variants["ofhkit.ops, torch.compile"] = Step(
-            channels, lr, hr, fused=True, layout=last, amp=amp, compiled=True
-        ).lean
-    return variants
+def choose(device: torch.device, compiled: bool, precision: str) -> list[str]:
+    """Names of the variants to measure: those in bfloat16 where the device is good at it, or where asked for."""
+    mixed = precision == "bfloat16" or amp_dtype(device)[0] == torch.bfloat16
+    left_out = {"amp": not mixed, "compiled": not compiled}
+    return [name for name, options in VARIANTS.items() if not any(left_out.get(key) for key in options)]
 
 
 class Step:
-    """The networks, optimisers and data of one variant.
+    """The networks, optimisers and data of one variant; calling it is one training step.
 
-    ``naive`` runs the upsampler once for each network that learns, the prior on the true faces with a graph, and
-    leaves the discriminator's gradients on; ``lean`` is the same optimisation from one forward pass.
+    Naively, the upsampler runs once for each network that learns, the prior sees the true faces with a graph, and the
+    discriminator's gradients stay on. A lean step is the same optimisation step from one forward pass.
+
+    Args:
+        lean: one forward pass, the discriminator frozen while the upsampler learns, true faces without a graph.
+        ops: the toolkit's operators, landmarks of the true faces known, Adam in one kernel.
+        layout: memory format.
+        amp: bfloat16 autocast.
+        compiled: ``torch.compile`` the upsampler.
     """
 
     def __init__(
-        self, channels, lr, hr, plain=False, fused=False, layout=torch.contiguous_format, amp=False, compiled=False
+        self,
+        channels: tuple[int, ...],
+        batch: int,
+        device: torch.device,
+        lean: bool = False,
+        ops: bool = False,
+        layout: torch.memory_format = torch.contiguous_format,
+        amp: bool = False,
+        compiled: bool = False,
     ):
         torch.manual_seed(0)
-        network = ResidualUpsampler(channels).to(lr.device, memory_format=layout)
-        self.upsampler: nn.Module = PlainUpsampler(network) if plain else network
+        network = ResidualUpsampler(channels).to(device, memory_format=layout)
+        self.upsampler: nn.Module = network if ops else PlainUpsampler(network)
         if compiled:
             self.upsampler = torch.compile(self.upsampler)
-        self.discriminator = FaceDiscriminator().to(lr.device, memory_format=layout)
-        self.prior = FanZhou().to(lr.device, memory_format=layout).eval().requires_grad_(False)
-        self.lr, self.hr = lr.contiguous(memory_format=layout), hr.contiguous(memory_format=layout)
-        options = dict(lr=1e-3, fused=True) if fused else dict(lr=1e-3, foreach=False)
-        self.optimizers = [torch.optim.Adam(m.parameters(), **options) for m in (self.upsampler, self.discriminator)]
+        self.discriminator = FaceDiscriminator().to(device, memory_format=layout)
+        if not ops:
+            without_products(self.discriminator)
+        self.prior = FanZhou().to(device, memory_format=layout).eval().requires_grad_(False)
+        self.lr = torch.rand(batch, 3, 16, 16).to(device, memory_format=layout)
+        self.hr = torch.rand(batch, 3, 128, 128).to(device, memory_format=layout)
+        kernel = dict(fused=True) if ops else dict(foreach=False)
+        self.optimizers = [torch.optim.Adam(m.parameters(), 1e-3, **kernel) for m in (network, self.discriminator)]
+        self.amp = torch.autocast(device.type, torch.bfloat16, enabled=amp)
         self.structure = SemanticStructureLoss()
         with torch.no_grad():
-            self.target = self.prior(hr) if fused else None
-        self.amp = torch.autocast(lr.device.type, torch.bfloat16, enabled=amp)
+            self.known = self.prior(self.hr) if ops else None
+        self.call = self._lean if lean else self._naive
 
-    def naive(self) -> Tensor:
-        """Two forward passes, nothing shared."""
+    def __call__(self) -> Tensor:
+        return self.call()
+
+    def _naive(self) -> Tensor:
         self._discriminate(self.upsampler(self.lr).detach())
         sr = self.upsampler(self.lr)
-        total = self._total(sr, self.discriminator(sr), self.prior(self.hr))
-        return self._update(0, total)
+        structure = F.mse_loss(self.prior(sr) / 128, self.prior(self.hr) / 128)
+        return self._update(0, self._total(sr, self.discriminator(sr), structure))
 
-    def lean(self) -> Tensor:
-        """One forward pass, the discriminator frozen while the upsampler learns."""
+    def _lean(self) -> Tensor:
         with self.amp:
             sr = self.upsampler(self.lr)
+        with self.amp:
             self._discriminate(sr.detach())
-            self.discriminator.requires_grad_(False)
-            total = self._total(sr, self.discriminator(sr), self.target)
+        self.discriminator.requires_grad_(False)
+        with self.amp:
+            total = self._total(sr, self.discriminator(sr), self._structure(sr))
         self._update(0, total)
         self.discriminator.requires_grad_(True)
         return total
 
-    def _total(self, sr: Tensor, fake: Tensor, target: Tensor) -> Tensor:
-        structure = (
-            self.structure(sr, self.hr, self.prior, target)
-            if self.target is not None
-            else F.mse_loss(self.prior(sr) / 128, target / 128)
-        )
+    def _structure(self, sr: Tensor) -> Tensor:
+        if self.known is not None:
+            return self.structure(sr, self.hr, self.prior, self.known)
+        with torch.no_grad():
+            target = self.prior(self.hr)
+        return F.mse_loss(self.prior(sr) / 128, target / 128)
+
+    def _total(self, sr: Tensor, fake: Tensor, structure: Tensor) -> Tensor:
         return F.mse_loss(sr.float(), self.hr) + ALPHA * F.softplus(-fake.float()).mean() + BETA * structure
 
     def _discriminate(self, sr: Tensor) -> None:
@@ -119,3 +148,42 @@ class Step:
         loss.backward()
         self.optimizers[index].step()
         return loss
+
+
+def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, name: str, keep: bool) -> dict[str, float]:
+    """Return the most memory, in MB, that three steps take: of a process of its own, or of the CUDA device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated(device)
+        step = Step(channels, batch, device, **VARIANTS[name])
+        torch.cuda.reset_peak_memory_stats(device)
+        _repeat(step)
+        return {"peak MB": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_peak, args=(send, channels, batch, name, keep, torch.get_num_threads()))
+    process.start()
+    before, after = receive.recv()
+    process.join()
+    return {"peak MB": after, "above the imports": after - before} if after else {}
+
+
+def _measure_peak(send, channels: tuple[int, ...], batch: int, name: str, keep: bool, threads: int) -> None:
+    torch.set_num_threads(threads)
+    if keep:
+        keep_freed_memory()
+    before = _resident()
+    _repeat(Step(channels, batch, torch.device("cpu"), **VARIANTS[name]))
+    send.send((before, _resident()))
+
+
+def _resident() -> float:
+    """Most memory so far, in MB; 0 where the system does not say (getrusage counts the parent process in)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def _repeat(step: Callable[[], Tensor]) -> None:
+    for _ in range(3):
+        step()

@@ -49,8 +49,8 @@ _BUILT_TO_BE_CHECKED = (registry.STEPS, registry.OCCLUDERS, registry.DEGRADATION
 def role_of(dotted: str) -> registry.Registry | None:
     """The role that stands at a dotted key; None where there is none.
 
-    >>> role_of('steps.upsampler').name, role_of('model.upsampler').name, role_of('model')is role_of('data')
-    ('step', 'upsampler', False)
+    >>> role_of('steps.upsampler').name, role_of('model.upsampler').name, role_of('data')
+    ('step', 'upsampler', None)
     """
     parent, key = ["", *dotted.split(".")][-2:]
     return ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))

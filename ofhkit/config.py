@@ -217,8 +217,9 @@ def _check_option(tree: Mapping, dotted: str) -> None:
 def _arguments_of(dotted: str, node: Any) -> Iterable[str]:
     """What the component at a dotted key may be told, if it is one."""
     role = role_of(dotted)
-    known = role is not None and isinstance(node, Mapping) and node.get("type") in role
-    return parameters(role.get(node["type"]))[0] if known else ()
+    if role is None or not isinstance(node, Mapping) or node.get("type") not in role:
+        return ()
+    return parameters(role.get(node["type"]))[0]
 
 
 def to_json(config: Mapping) -> str:

@@ -20,7 +20,7 @@ class Runtime:
             the same function.
         validations: how often a step is scored on ``val_images`` and draws its sample grid.
         val_images: how many validation faces.
-        compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU it was slower than without).
+        compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU nothing was gained).
         tf32: allow TF32 in products and convolutions on CUDA; None leaves torch's own defaults.
         optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch; ``auto``
             is fused on CUDA and on a CPU (there a third of the loop's time for OFHNet's 7.4 M weights).

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d
+
+_EAGER = (GlobalDropout, SynchronisedBatchNorm2d)  # compiled, they draw other numbers and lose the others' gradients
 _NETWORKS = ("network", "inpainter", "upsampler", "discriminator", "landmark_prior")
 
 
@@ -18,7 +21,8 @@ def set_tf32(allowed: bool | None) -> None:
 def compile_networks(model: nn.Module) -> nn.Module:
     """Compile each network inside ``model`` in place (names in checkpoints stay); returns ``model``.
 
-    Not ``train_step`` as a whole: it would break at every optimizer. Compilation happens at the first call.
+    Not ``train_step`` as a whole: it would break at every optimizer. Compilation happens at the first call. Dropout,
+    and batch normalisation over several processes, stay as they are.
 
     >>> compile_networks(nn.Sequential())
     Sequential()
@@ -26,5 +30,8 @@ def compile_networks(model: nn.Module) -> nn.Module:
     for name in _NETWORKS:
         network = getattr(model, name, None)
         if isinstance(network, nn.Module):
+            for layer in network.modules():
+                if isinstance(layer, _EAGER):
+                    layer.forward = torch.compiler.disable(layer.forward)
             network.compile()
     return model

@@ -6,6 +6,7 @@ from torch import nn
 
 from ofhkit.engine.optim import build_optimizer
 from ofhkit.engine.switches import compile_networks, set_tf32
+from ofhkit.ops import GlobalDropout
 
 
 def trained(kernel: str) -> torch.Tensor:
@@ -49,7 +50,9 @@ def test_each_network_is_compiled_and_keeps_its_names(monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
     model = nn.Module()
-    model.upsampler, model.discriminator, model.landmark_prior = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 1, 1), None
+    drawing = nn.Sequential(nn.Conv2d(3, 1, 1), GlobalDropout(0.5))
+    model.upsampler, model.discriminator, model.landmark_prior = nn.Conv2d(3, 3, 1), drawing, None
     names = list(model.state_dict())
     assert list(compile_networks(model).state_dict()) == names
     assert compiled == [model.upsampler, model.discriminator]
+    assert drawing[1].forward._torchdynamo_disable  # what inductor draws is something else

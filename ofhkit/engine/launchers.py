@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from ofhkit.errors import OfhkitError, did_you_mean
 
 _VARIABLES = {  # rank, number of processes, rank on its machine; the first set that is complete
     "pytorch": [("RANK", "WORLD_SIZE", "LOCAL_RANK")],
-    "slurm": [("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")],
+    "slurm": [("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")],  # of srun's step, not of the allocation
     "mpi": [
         ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
         ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
@@ -75,9 +76,18 @@ def find_place(launcher: str, environment: Mapping[str, str] | None = None) -> P
     several_machines = launcher == "mpi" and given.get("OMPI_COMM_WORLD_LOCAL_SIZE", str(total)) != str(total)
     if host is None and several_machines:
         raise OfhkitError("--launcher mpi on several machines: set MASTER_ADDR to the address of rank 0's machine")
-    port = given.get("MASTER_PORT") or str(20000 + int(given.get("SLURM_JOB_ID", 9500)) % 20000)
+    port = given.get("MASTER_PORT") or _port(launcher, given)
     attempt = int(given.get("TORCHELASTIC_RESTART_COUNT", 0)) if launcher == "pytorch" else 0
     return Place(rank, total, local, host or "127.0.0.1", port, attempt)
+
+
+def _port(launcher: str, given: Mapping[str, str]) -> str:
+    """A port that all processes of a job find, and no other job on the machine: from the number the launcher gave it."""
+    if launcher == "mpi":
+        number = zlib.crc32(given.get("PMIX_NAMESPACE", given.get("PMI_JOBID", "")).encode())
+    else:
+        number = int(given.get("SLURM_JOB_ID", 9500)) + 7919 * int(given.get("SLURM_STEP_ID", 0))
+    return str(20000 + number % 20000)
 
 
 def refuse_unannounced() -> None:

@@ -5,6 +5,7 @@ Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -124,13 +125,51 @@ def test_a_killed_process_ends_the_job_which_goes_on_to_the_same_result(tmp_path
 
 
 def test_places_come_from_what_the_launcher_set():
-    slurm = dict(
-        SLURM_PROCID="5", SLURM_NTASKS="8", SLURM_LOCALID="1", SLURM_JOB_ID="77", SLURM_NODELIST="gpu[03-05,9]"
-    )
+    nodes = dict(SLURM_JOB_ID="77", SLURM_STEP_ID="0", SLURM_NODELIST="gpu[03-05,9]", SLURM_NTASKS="16")
+    slurm = dict(SLURM_PROCID="5", SLURM_STEP_NUM_TASKS="8", SLURM_LOCALID="1", **nodes)
     place = find_place("slurm", slurm)
     assert (place.rank, place.world_size, place.local_rank, place.address) == (5, 8, 1, "gpu03:20077")
+    assert find_place("slurm", {**slurm, "SLURM_STEP_ID": "1"}).port != place.port
     mpi = dict(PMI_RANK="1", PMI_SIZE="2", MPI_LOCALRANKID="1", MASTER_ADDR="h", MASTER_PORT="1")
     assert find_place("mpi", mpi).address == "h:1"
+    places = dict(OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_LOCAL_RANK="0")
+    jobs = [find_place("mpi", {**places, "PMIX_NAMESPACE": name}) for name in ("145", "146", "145")]
+    assert jobs[0].port == jobs[2].port != jobs[1].port
+
+
+def test_a_batch_script_that_srun_did_not_start_waits_for_nobody():
+    batch = dict(SLURM_PROCID="0", SLURM_NTASKS="8", SLURM_LOCALID="0", SLURM_JOB_ID="77", SLURM_NODELIST="gpu03")
+    with pytest.raises(OfhkitError, match=r"SLURM_STEP_NUM_TASKS is not set\); start with srun"):
+        find_place("slurm", batch)
+
+
+SLURM = dict(SLURM_STEP_NUM_TASKS="2", SLURM_JOB_NODELIST="localhost", SLURM_STEP_ID="0", SLURM_JOB_ID=str(os.getpid()))
+OPEN_MPI = dict(OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_LOCAL_SIZE="2", PMIX_NAMESPACE=str(os.getpid()))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "job", "numbers"),
+    [
+        ("slurm", SLURM, ("SLURM_PROCID", "SLURM_LOCALID")),
+        ("mpi", OPEN_MPI, ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")),
+    ],
+)
+def test_two_processes_meet_by_what_slurm_and_mpi_set(launcher, job, numbers):
+    """The variables are those that srun 22.05 and Open MPI's mpirun 4.1 were seen to set."""
+    met = (
+        "from ofhkit.engine.distributed import *\nwith processes({!r}, 'cpu'):\n    print(gather(rank()), world_size())"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", met.format(launcher)],
+            env={**ENVIRONMENT, **job, **dict.fromkeys(numbers, str(number))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    assert [(code, out) for code, out, _ in finish(started)] == [(0, "[0, 1] 2\n")] * 2
 
 
 @pytest.mark.parametrize(

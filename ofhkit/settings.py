@@ -22,8 +22,8 @@ class Runtime:
         val_images: how many validation faces.
         compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU nothing was gained).
         tf32: allow TF32 in products and convolutions on CUDA; None leaves torch's own defaults.
-        optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch; ``auto``
-            is fused on CUDA and on a CPU (there a third of the loop's time for OFHNet's 7.4 M weights).
+        optimizer: ``fused``, ``foreach`` or ``loop`` over the parameters; ``torch`` leaves the choice to torch;
+            ``auto`` is fused on CUDA and on a CPU (there a third of the loop's time for OFHNet's 7.4 M weights).
         prefetch: on CUDA, copy the next batch on a side stream while this one is computed on.
         visualizer: ``tensorboard``, ``wandb``, or MMEngine's configuration; None writes scalars to a local file only.
     """

@@ -82,7 +82,7 @@ def find_place(launcher: str, environment: Mapping[str, str] | None = None) -> P
 
 
 def _port(launcher: str, given: Mapping[str, str]) -> str:
-    """A port that all processes of a job find, and no other job on the machine: from the number the launcher gave it."""
+    """A port that the processes of a job find and no other job on the machine: from its number with the launcher."""
     if launcher == "mpi":
         number = zlib.crc32(given.get("PMIX_NAMESPACE", given.get("PMI_JOBID", "")).encode())
     else:

@@ -163,8 +163,13 @@ def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, nam
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure_peak, args=(send, channels, batch, name, keep, torch.get_num_threads()))
     process.start()
-    before, after = receive.recv()
-    process.join()
+    send.close()  # so that a process that dies ends the waiting
+    try:
+        before, after = receive.recv()
+    except EOFError:
+        return {}
+    finally:
+        process.join()
     return {"peak MB": after, "above the imports": after - before} if after else {}
 
 

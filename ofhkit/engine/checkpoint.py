@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def save_checkpoint(folder: Path, iteration: int, state: Mapping[str, Any], keep
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Training checkpoints of a folder, newest first."""
-    found = [p for p in Path(folder).glob("iter_*.pth") if _PATTERN.fullmatch(p.name)]
+    found = [p for p in Path(folder).glob("iter_*.pth") if _PATTERN.fullmatch(p.name) and not p.is_dir()]
     return sorted(found, key=lambda p: int(_PATTERN.fullmatch(p.name)[1]), reverse=True)
 
 
@@ -56,25 +57,50 @@ def load_checkpoint(path: str | Path) -> dict:
     except pickle.UnpicklingError as error:
         try:
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        except Exception:
-            refused = []
+        except Exception:  # older formats than torch's archives
+            refused = {*re.findall(r"\bGLOBAL ([\w.]+)", str(error)), *_named_in_pickle(path.read_bytes())}
         if refused:
             names = ", ".join(sorted(refused))
             raise OfhkitError(f"{path} holds code and was not opened: {names}; ask for a safetensors file") from None
-        raise OfhkitError(f"{path} is not a readable checkpoint: {_first_line(error)}") from None
+        raise OfhkitError(f"{path} is damaged, or no checkpoint, and cannot be read") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise OfhkitError(f"{path} is damaged and cannot be read ({_first_line(error)})") from None
 
 
+def _named_in_pickle(content: bytes) -> set[str]:
+    """What a bare pickle would import; nothing where it is none."""
+    names: set[str] = set()
+    words = ["", ""]
+    try:
+        for code, argument, _ in pickletools.genops(content):
+            if code.name in ("GLOBAL", "INST"):
+                names.add(argument.replace(" ", "."))
+            elif code.name == "STACK_GLOBAL":
+                names.add(".".join(words[-2:]))
+            elif isinstance(argument, str):
+                words.append(argument)
+    except Exception:  # of bytes that are no pickle
+        return set()
+    return names
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
-def newest_checkpoint(folder: Path, warn: Any) -> Path | None:
-    """Return the newest readable training checkpoint, telling ``warn`` of each damaged one; None if there is none."""
+def newest_checkpoint(
+    folder: Path, warn: Callable[[str], Any], check: Callable[[dict, str], Any] | None = None
+) -> Path | None:
+    """Return the newest training checkpoint that can be used, telling ``warn`` of each other one; None without any.
+
+    Args:
+        check: is given what a checkpoint holds, and its path; raises :class:`OfhkitError` where that cannot be used.
+    """
     for path in list_checkpoints(folder):
         try:
-            load_checkpoint(path)
+            state = load_checkpoint(path)
+            if check is not None:
+                check(state, str(path))
             return path
         except OfhkitError as error:
             warn(f"{error}; trying the one before")
@@ -87,6 +113,13 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -
     Raises:
         OfhkitError: counts and the first names that are missing, unexpected or of another shape.
     """
+    count = check_fit(module, state, source)
+    module.load_state_dict(state)
+    return count
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> str:
+    """Hold weights against a module as :func:`load_strictly` does, and load nothing."""
     own = module.state_dict()
     missing = sorted(set(own) - set(state))
     unexpected = sorted(set(state) - set(own))
@@ -104,7 +137,6 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -
         ]
         count = f"matched {matched}/{len(own)} tensors"
         raise OfhkitError(f"{source} does not fit this {type(module).__name__}: {count}; {'; '.join(parts)}")
-    module.load_state_dict(state)
     return f"matched {len(own)}/{len(own)} tensors"
 
 

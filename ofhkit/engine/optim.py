@@ -27,6 +27,10 @@ class SharedWrapper(OptimWrapper):
         average_gradients(p for group in self.param_groups for p in group["params"])
         super().step(**kwargs)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Take over what this or, since ``--amp`` may come and go, the other wrapper saved."""
+        super().load_state_dict(state_dict.get("optimizer", state_dict))
+
 
 class AmpWrapper(SharedWrapper):
     """Autocast in ``dtype``; gradients are scaled for float16 only (MMEngine's own asserts a GPU and always scales)."""
@@ -57,8 +61,9 @@ class AmpWrapper(SharedWrapper):
         return {"optimizer": super().state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        super().load_state_dict(state_dict["optimizer"])
-        self.scaler.load_state_dict(state_dict["scaler"])
+        super().load_state_dict(state_dict)
+        if "scaler" in state_dict:
+            self.scaler.load_state_dict(state_dict["scaler"])
 
 
 def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:

@@ -20,7 +20,7 @@ from mmengine.runner import Runner as MMRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ofhkit.engine.checkpoint import load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
+from ofhkit.engine.checkpoint import check_fit, load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
 from ofhkit.engine.distributed import average, is_main, once
 from ofhkit.engine.feed import Feed
 from ofhkit.errors import OfhkitError
@@ -163,13 +163,11 @@ class Runner(MMRunner):
 
     def save_checkpoint(self, out_dir: str | None = None, **_: Any) -> Path:  # type: ignore[override]
         """Write everything that an exact resume needs, atomically."""
-        schedulers = self.param_schedulers or {}
-        groups = schedulers if isinstance(schedulers, dict) else {"": schedulers}
         state = {
             "iteration": self.iter,
             "model": self.model.state_dict(),
             "optim": self.optim_wrapper.state_dict(),
-            "schedulers": {name: [s.state_dict() for s in group] for name, group in groups.items()},
+            "schedulers": {name: [s.state_dict() for s in group] for name, group in self._groups().items()},
         }
         for hook in self.hooks:
             self.call_before_save(hook, state)
@@ -179,23 +177,52 @@ class Runner(MMRunner):
         """Let a hook add to what is saved (MMEngine's ``before_save_checkpoint``)."""
         hook.before_save_checkpoint(self, state)
 
+    def _groups(self) -> dict[str, list]:
+        """Schedulers by the optimizer they belong to; of a single one under an empty name."""
+        schedulers = self.param_schedulers or {}
+        return schedulers if isinstance(schedulers, dict) else {"": schedulers}
+
+    def _check(self, state: Any, source: str) -> None:
+        """Refuse what is no checkpoint of this training, before anything is loaded from it.
+
+        Raises:
+            OfhkitError: it holds something else, or weights, optimizers or schedules of something else.
+        """
+        iteration = state.get("iteration") if isinstance(state, dict) else None
+        parts = [state.get(key) for key in ("model", "optim", "schedulers")] if isinstance(state, dict) else [None]
+        if not isinstance(iteration, int) or not all(isinstance(part, dict) for part in parts):
+            raise OfhkitError(f"{source} is no checkpoint of a training")
+        check_fit(self.model, state["model"], source)
+        lengths = {name: len(group) for name, group in self._groups().items()}
+        alike = _outline(state["optim"]) == _outline(self.optim_wrapper.state_dict())
+        alike &= {name: len(group) for name, group in state["schedulers"].items()} == lengths
+        if not alike or not 0 <= iteration <= self.max_iters:
+            raise OfhkitError(f"{source} is a checkpoint of another training")
+
     def load_or_resume(self) -> None:
         """Go on from the newest readable checkpoint of the folder, if there is one."""
-        newest = once(lambda: newest_checkpoint(Path(self.work_dir), warn=self.say))
+        newest = once(lambda: newest_checkpoint(Path(self.work_dir), self.say, self._check))
         if newest is None:
             return
         state = load_checkpoint(newest)
         load_strictly(self.model, state["model"], f"the checkpoint in {self.work_dir}")
         self.optim_wrapper.load_state_dict(state["optim"])
-        schedulers = self.param_schedulers or {}
-        groups = schedulers if isinstance(schedulers, dict) else {"": schedulers}
-        for name, group in groups.items():
+        for name, group in self._groups().items():
             for scheduler, saved in zip(group, state["schedulers"][name], strict=True):
                 scheduler.load_state_dict(saved)
         for hook in self.hooks:
             hook.after_load_checkpoint(self, state)
         self.train_loop.iter = state["iteration"]
         self.say(f"[{self.name}] goes on at iteration {state['iteration']}")
+
+
+def _outline(state: Any) -> Any:
+    """The keys of an optimizer's state down to its groups, and how many parameters each holds."""
+    if isinstance(state, Mapping) and "optimizer" in state:  # of mixed precision
+        return _outline(state["optimizer"])
+    if isinstance(state, Mapping) and "param_groups" in state:
+        return [len(group["params"]) for group in state["param_groups"]]
+    return {key: _outline(value) for key, value in state.items()} if isinstance(state, Mapping) else None
 
 
 def quiet_mmengine() -> None:

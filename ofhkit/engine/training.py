@@ -174,7 +174,7 @@ def fit(job: Job) -> nn.Module:
 
 
 def clean_up(folder: Path) -> None:
-    """Remove the checkpoints of a finished step; its weights are kept."""
-    for checkpoint in list_checkpoints(folder):
-        checkpoint.unlink()
+    """Remove the checkpoints of a finished step, and what a killed process began to write; its weights are kept."""
+    for left in (*list_checkpoints(folder), *folder.rglob(".*.tmp")):
+        left.unlink()
     (folder / TRUE_LANDMARKS).unlink(missing_ok=True)

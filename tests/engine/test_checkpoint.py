@@ -2,12 +2,14 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from process_maker import play
 from torch import nn
 
 from ofhkit.engine.checkpoint import (
@@ -90,10 +92,48 @@ def test_code_is_refused_and_named(tmp_path, monkeypatch):
     torch.save({"iteration": 1, "x": Evil()}, tmp_path / "iter_00000001.pth")
     with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
         load_checkpoint(tmp_path / "iter_00000001.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(OfhkitError):
-        load_checkpoint(tmp_path / "plain.pth")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(), protocol))
+        with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+            load_checkpoint(tmp_path / "plain.pth")
+    torch.save({"x": Evil()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+        load_checkpoint(tmp_path / "old.pth")
     assert not (tmp_path / "pwned").exists()
+
+
+def test_what_is_damaged_is_told_in_our_own_words(tmp_path):
+    """torch's advice, to read the file without safeguards, is passed on to nobody."""
+    for content in (b"", os.urandom(5000), b"PK\x03\x04" + bytes(500)):
+        (tmp_path / "iter_00000001.pth").write_bytes(content)
+        with pytest.raises(OfhkitError, match="damaged") as refused:
+            load_checkpoint(tmp_path / "iter_00000001.pth")
+        assert "weights_only" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
+    whole = play(tmp_path)["weights"]
+    good = tmp_path / "iter_00000008.pth"
+    state = load_checkpoint(good)
+    (tmp_path / "iter_00000009.pth").unlink()
+    (tmp_path / "iter_00000007.pth").mkdir()
+    strange = [
+        [1], torch.ones(3), {}, {"iteration": 9}, {**state, "iteration": "9"}, {**state, "iteration": -1},
+        {**state, "iteration": 99}, {**state, "model": {"x": torch.ones(1)}}, {**state, "optim": {"x": 1}},
+        {**state, "schedulers": {"x": []}},
+    ]  # fmt: skip
+    for kind in strange:
+        torch.save(kind, tmp_path / "iter_00000009.pth")
+        shutil.copy(tmp_path / "iter_00000009.pth", tmp_path / "iter_00000010.pth")
+        resumed = play(tmp_path)
+        assert len(resumed["losses"]) == 1
+        assert all(torch.equal(resumed["weights"][name], value) for name, value in whole.items())
+        (tmp_path / "iter_00000010.pth").unlink(missing_ok=True)
+        save_checkpoint(tmp_path, 8, state)
+    said = capsys.readouterr().err
+    assert said.count("iter_00000009.pth is no checkpoint of a training; trying the one before") == 5
+    assert said.count("iter_00000010.pth is a checkpoint of another training; trying the one before") == 4
 
 
 def test_loading_is_strict_and_counts():

@@ -9,6 +9,7 @@ from torch import nn
 
 from ofhkit.config import load_config
 from ofhkit.engine.optim import AmpWrapper, amp_dtype, build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
+from ofhkit.engine.runner import _outline
 from ofhkit.errors import OfhkitError
 
 
@@ -27,6 +28,14 @@ def test_mixed_precision_trains_on_a_cpu_and_resumes():
     state = wrapper.state_dict()
     wrapper.load_state_dict(state)
     assert wrapper.get_lr() == {"lr": [1e-3]}
+    plain = wrap_optimizer(
+        build_optimizer(net.parameters(), dict(type="Adam", lr=1.0)), None, torch.device("cpu"), None
+    )
+    plain.load_state_dict(state)  # the run goes on without --amp, and with it again
+    assert plain.get_lr() == {"lr": [1e-3]}
+    wrapper.load_state_dict(plain.state_dict())
+    assert wrapper.optimizer.state[net.weight]["step"] == 1
+    assert _outline(plain.state_dict()) == _outline(wrapper.state_dict()) == [2]
 
 
 def test_a_device_says_in_one_line_what_it_does():

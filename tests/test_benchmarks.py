@@ -90,7 +90,8 @@ def test_naive_and_lean_steps_start_from_the_same_loss():
 
 def test_memory_is_that_of_a_process_of_its_own():
     peak = training.peak_memory((4, 4, 4), 2, CPU, "ofhkit", keep=True)
-    assert not peak or 1 < peak["above the imports"] < peak["peak MB"]
+    assert 1 < peak["tensors MB"] < 200
+    assert peak.get("above the imports", 0) <= peak.get("process MB", 0)
 
 
 def test_operators_run_forward_and_backward():

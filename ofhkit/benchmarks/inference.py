@@ -72,7 +72,9 @@ def build(network: ResidualUpsampler, x: Tensor, compiled: bool, precision: str)
     if x.is_cuda:
         calls["fused, CUDA graph"] = _graph(fast, x)
     else:
-        calls |= {**_onnxruntime(plain, x), **_openvino(plain, x)}
+        calls |= {**_onnxruntime(plain, x), **_openvino(plain, x, "f32")}
+        if precision == "bfloat16":
+            calls |= _openvino(plain, x, "bf16")
     return {name: torch.no_grad()(call) for name, call in calls.items()}
 
 
@@ -134,16 +136,16 @@ def _onnxruntime(plain: nn.Module, x: Tensor) -> dict[str, Callable]:
     return {"ONNX Runtime fp32": lambda: torch.from_numpy(session.run(None, {"lr": array})[0])}
 
 
-def _openvino(plain: nn.Module, x: Tensor) -> dict[str, Callable]:
+def _openvino(plain: nn.Module, x: Tensor, precision: str) -> dict[str, Callable]:
     if importlib.util.find_spec("openvino") is None or (model := _onnx(plain, x)) is None:
         return {}
     import openvino
 
     core = openvino.Core()
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     program = core.compile_model(core.read_model(io.BytesIO(model)), "CPU", settings)
     array = x.numpy()
-    return {"OpenVINO fp32": lambda: torch.from_numpy(program(array)[0])}
+    return {f"OpenVINO {precision.replace('f32', 'fp32')}": lambda: torch.from_numpy(program(array)[0])}
 
 
 def _error(y: Tensor, expected: Tensor) -> float:

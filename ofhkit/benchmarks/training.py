@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import keep_freed_memory
 
+CPU = torch.device("cpu")
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term
 VARIANTS: dict[str, dict[str, Any]] = {
     "naive": {},
@@ -151,35 +153,45 @@ class Step:
 
 
 def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, name: str, keep: bool) -> dict[str, float]:
-    """Return the most memory, in MB, that three steps take: of a process of its own, or of the CUDA device."""
+    """Return the most memory, in MB, that three steps take on a CUDA device, or in a process of their own on a CPU."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         before = torch.cuda.memory_allocated(device)
         step = Step(channels, batch, device, **VARIANTS[name])
         torch.cuda.reset_peak_memory_stats(device)
         _repeat(step)
-        return {"peak MB": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
+        return {"tensors MB": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure_peak, args=(send, channels, batch, name, keep, torch.get_num_threads()))
     process.start()
     send.close()  # so that a process that dies ends the waiting
     try:
-        before, after = receive.recv()
+        return receive.recv()
     except EOFError:
         return {}
     finally:
         process.join()
-    return {"peak MB": after, "above the imports": after - before} if after else {}
 
 
 def _measure_peak(send, channels: tuple[int, ...], batch: int, name: str, keep: bool, threads: int) -> None:
     torch.set_num_threads(threads)
     if keep:
         keep_freed_memory()
-    before = _resident()
-    _repeat(Step(channels, batch, torch.device("cpu"), **VARIANTS[name]))
-    send.send((before, _resident()))
+    found, before = {}, _resident()
+    _repeat(Step(channels, batch, CPU, **VARIANTS[name]))
+    if before:
+        found = {"process MB": _resident(), "above the imports": _resident() - before}
+    send.send({"tensors MB": _tensors(lambda: _repeat(Step(channels, batch, CPU, **VARIANTS[name]))), **found})
+
+
+def _tensors(run: Callable[[], None]) -> float:
+    """Most memory, in MB, that tensors take at a time while ``run`` runs, from what the profiler sees allocated."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    return max(itertools.accumulate((event.nbytes() for event in events), initial=0)) / 2**20
 
 
 def _resident() -> float:

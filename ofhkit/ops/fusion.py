@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.ops.onednn import FastConv2d
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 5e-2}  # largest difference / largest output
@@ -29,6 +30,7 @@ def fuse(
     probe: tuple[Tensor, ...] | None = None,
     precision: str = "float32",
     micro_batch: int | str = "auto",
+    compile_kernels: bool = True,
 ) -> nn.Module:
     """Return a copy of ``model`` for inference in which every network with a fast form has been replaced by it.
 
@@ -39,6 +41,8 @@ def fuse(
         precision: ``'float32'`` (exact up to rounding) or ``'bfloat16'`` (rounded; not exact).
         micro_batch: how many images go through a network at a time; ``'auto'`` measures it once, at the first large
             batch on a CPU, so that activations stay in the cache.
+        compile_kernels: whether float32 on a CPU may use the kernel in C, compiled where there is a compiler and kept
+            in the user's cache; ``OFHKIT_NO_KERNELS=1`` forbids it for good.
 
     Raises:
         OfhkitError: No network in ``model`` has a fast form, the precision is unknown, or a probe is needed.
@@ -57,7 +61,7 @@ def fuse(
     calls = _record(plain, networks, default_probe(plain) if probe is None else probe)
     for name in calls:  # what the probe does not reach (a discriminator, say) is not needed for inference
         network = networks[name]
-        fast = FusedNetwork(network, PRECISIONS[precision], micro_batch)
+        fast = FusedNetwork(network, PRECISIONS[precision], micro_batch, compile_kernels)
         difference, limit = _compare(fast, *calls[name])
         if not difference <= limit:
             warnings.warn(
@@ -78,7 +82,13 @@ class FusedNetwork(nn.Module):
     Public attributes of the plain network (``scale``, ``mask_channel``, ...) are carried over. It cannot be trained.
     """
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32, micro_batch: int | str = "auto") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        dtype: torch.dtype = torch.float32,
+        micro_batch: int | str = "auto",
+        compile_kernels: bool = False,
+    ) -> None:
         super().__init__()
         for key, value in vars(network).items():
             if not key.startswith("_") and key != "training":
@@ -88,6 +98,9 @@ class FusedNetwork(nn.Module):
         if micro_batch != "auto" and not (isinstance(micro_batch, int) and micro_batch > 0):
             raise OfhkitError(f"micro_batch must be 'auto' or a positive number, not {micro_batch!r}.")
         self.network = network.fused().requires_grad_(False).to(dtype)
+        for module in self.network.modules():
+            if isinstance(module, FastConv2d):
+                module.compile_kernels = compile_kernels
         self.dtype = dtype
         self.micro_batch = micro_batch
         super().train(False)

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ofhkit.ops import native_upsample
 from ofhkit.ops.measured import fastest
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
+from ofhkit.ops.native import library
 from ofhkit.ops.triton_support import usable
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
@@ -23,7 +25,8 @@ ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
 class FastConv2d(nn.Module):
     """An inference-only convolution (or transposed convolution) with skip sum and activation.
 
-    Weights are buffers, already folded; on a CPU they are also kept in oneDNN's own layout, per input size.
+    Weights are buffers, already folded; on a CPU they are also kept in oneDNN's own layout, per input size. Where
+    :attr:`compile_kernels` is set, as :func:`ofhkit.ops.fuse` does, an upsampling convolution may run in C.
 
     Args:
         weight: as for ``F.conv2d``, or for ``F.conv_transpose2d`` where ``transposed``.
@@ -56,10 +59,15 @@ class FastConv2d(nn.Module):
         self.padding = padding
         self.activation = activation
         self.transposed = transposed
+        self.compile_kernels = False
+        self._supported: bool | None = None  # by the kernel in C
         self._packed: dict[tuple, Tensor] = {}
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Convolve, add ``skip``, activate."""
+        if self.transposed and self.compile_kernels and self._compiled(x):
+            key = ("C", self.weight.shape, torch.get_num_threads())
+            return fastest(key, self.cpu_candidates(x))
         if x.device.type == "cpu" and x.numel() and not torch.compiler.is_compiling() and available(x.dtype):
             return self._forward_onednn(x, skip)
         if (
@@ -86,6 +94,31 @@ class FastConv2d(nn.Module):
                 x, packed, self.bias, size, name == "nine", kind
             )
         return calls
+
+    def cpu_candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Return the ways to run an upsampling convolution on a CPU; torch's operators come first."""
+        forward, relu = self._forward_onednn if available(x.dtype) else self._forward_public, self.activation == "relu"
+        return {
+            "torch": lambda: forward(x, None),
+            "C": lambda: native_upsample.upsample_conv2d(x, self._packed_native(), self.bias, relu),
+        }
+
+    def _compiled(self, x: Tensor) -> bool:
+        """Whether the kernel in C takes this layer and input."""
+        if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel() or library() is None:
+            return False
+        if torch.compiler.is_compiling() or torch.jit.is_tracing() or (torch.is_grad_enabled() and x.requires_grad):
+            return False
+        if self._supported is None:
+            self._supported = native_upsample.verified() and native_upsample.supports(
+                self.weight, self.stride, self.padding, self.activation
+            )
+        return self._supported
+
+    def _packed_native(self) -> Tensor:
+        if (packed := self._packed.get(("C",))) is None:
+            packed = self._packed[("C",)] = native_upsample.pack(self.weight)
+        return packed
 
     def _forward_public(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if self.transposed:
@@ -125,16 +158,17 @@ class FastConv2d(nn.Module):
         return torch.ops.mkldnn._reorder_convolution_weight(self.weight, padding, stride, one, 1, size)
 
     def _apply(self, fn, recurse: bool = True):
-        self._packed = {}
+        self._packed, self._supported = {}, None
         return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_packed": {}}  # oneDNN's tensors cannot be copied or pickled
+        return {**self.__dict__, "_packed": {}, "_supported": None}  # oneDNN's tensors cannot be copied or pickled
 
     def extra_repr(self) -> str:
         """Name what distinguishes two layers in speed."""
         shape = "x".join(map(str, self.weight.shape))
-        return f"{shape}, stride={self.stride}, activation={self.activation}, transposed={self.transposed}"
+        kind = f"{shape}, stride={self.stride}, activation={self.activation}, transposed={self.transposed}"
+        return kind + ", compile_kernels=True" * self.compile_kernels
 
 
 class NarrowConv2d(FastConv2d):

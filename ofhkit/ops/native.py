@@ -1,0 +1,119 @@
+"""The kernels in C (``kernels.c``), compiled at run time where there is a compiler, and kept in the user's cache.
+
+Installing compiles nothing. :func:`library` returns ``None`` wherever anything is missing or wrong - no compiler, no
+OpenMP runtime that torch has loaded, a cache that others could write to, ``OFHKIT_NO_KERNELS`` - and its callers then
+use torch's operators.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ofhkit.files import atomic_write, cache_dir
+
+VARIABLE = "OFHKIT_NO_KERNELS"
+SOURCE = Path(__file__).with_name("kernels.c")
+FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
+TIMEOUT = 120  # seconds
+DIGEST = hashlib.sha256().digest_size  # appended to a cached library, whose loader ignores it
+
+
+def library() -> ctypes.CDLL | None:
+    """Return the compiled kernels, or ``None`` where they cannot be had or ``OFHKIT_NO_KERNELS`` is set.
+
+    >>> library() is None or library().ofhkit_block() in (16, 32)
+    True
+    """
+    if os.environ.get(VARIABLE, "0") not in ("", "0") or os.name != "posix":
+        return None
+    return _load()
+
+
+@functools.cache
+def _load() -> ctypes.CDLL | None:
+    try:
+        command = compiler()
+        return None if command is None else load(build(command, cache_dir() / "kernels"))
+    except (OSError, AttributeError, subprocess.SubprocessError):
+        return None
+
+
+def compiler() -> list[str] | None:
+    """Return the command of the C compiler, ``$CC`` before ``cc``, ``gcc`` and ``clang``."""
+    chosen = shlex.split(os.environ.get("CC", ""))
+    if chosen and shutil.which(chosen[0]):
+        return chosen
+    return next(([name] for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+
+
+def build(command: list[str], folder: Path) -> Path:
+    """Return the compiled library in ``folder``, which is compiled unless it is there and whole.
+
+    Raises:
+        OSError: The folder cannot be made or is open to others.
+        subprocess.SubprocessError: The compiler fails.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_private(folder)
+    path = folder / f"{_key(command)}.so"
+    if not _whole(path):
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            target = Path(temporary) / "kernels.so"
+            arguments = [*command, *FLAGS, str(SOURCE), "-o", str(target)]
+            subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT)
+            content = target.read_bytes()
+        atomic_write(path, content + hashlib.sha256(content).digest())
+    _check_private(path)
+    return path
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """Return the library with its functions' types; ``OSError`` where a symbol is missing."""
+    found = ctypes.CDLL(str(path))
+    address, number = ctypes.c_void_p, ctypes.c_long
+    found.ofhkit_block.restype = number
+    found.ofhkit_upsample_room.restype = number
+    found.ofhkit_upsample_room.argtypes = [number] * 3
+    found.ofhkit_upsample_conv.restype = None
+    found.ofhkit_upsample_conv.argtypes = [*[address] * 5, *[number] * 7, ctypes.c_int, ctypes.c_int]
+    return found
+
+
+def _check_private(path: Path) -> None:
+    status = path.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise OSError(f"{path} belongs to another user or can be written by others.")
+
+
+def _whole(path: Path) -> bool:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return len(content) > DIGEST and hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
+
+
+def _key(command: list[str]) -> str:
+    """Return a name for everything that the compiled library depends on."""
+    version = subprocess.run([*command, "--version"], check=True, capture_output=True, timeout=TIMEOUT).stdout
+    parts = [SOURCE.read_bytes(), " ".join([*command, *FLAGS]).encode(), version, _processor().encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "flags", "Features", "CPU part")
+    found = {line for line in lines if line.startswith(wanted)}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(found)])

@@ -1,0 +1,106 @@
+"""The compiled kernels: how they come to be, and that nothing depends on them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.ops import fuse, native
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernels cannot be compiled here")
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """Start without a loaded library, with an empty cache; afterwards as before."""
+    monkeypatch.setenv("OFHKIT_CACHE", str(tmp_path))
+    native._load.cache_clear()
+    yield tmp_path / "kernels"
+    native._load.cache_clear()
+
+
+def test_compiled_once_then_loaded(fresh, monkeypatch):
+    assert native.library().ofhkit_block() in (16, 32)
+    (path,) = fresh.iterdir()
+    made = path.stat().st_mtime_ns
+    native._load.cache_clear()
+    assert native.library() is not None
+    assert [entry.stat().st_mtime_ns for entry in fresh.iterdir()] == [made]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a library", None])
+def test_a_damaged_file_is_compiled_anew(fresh, damage):
+    path = native.build(native.compiler(), fresh)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    native.build(native.compiler(), fresh)
+    assert native._whole(path)
+    assert native.load(path).ofhkit_block() in (16, 32)
+
+
+def test_no_compiler(fresh, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(fresh))
+    assert native.compiler() is None
+    assert native.library() is None
+    x = torch.rand(2, 3, 16, 16)
+    model = ResidualUpsampler((32, 32), (32, 4)).eval()
+    assert torch.allclose(fuse(model)(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("command", ["false", "true", "env false"])
+def test_a_compiler_that_fails(fresh, monkeypatch, command):
+    monkeypatch.setenv("CC", command)
+    assert native.library() is None
+
+
+def test_a_symbol_that_is_missing_is_no_crash(fresh, monkeypatch, tmp_path):
+    source = tmp_path / "kernels.c"
+    source.write_text("extern void nowhere(void); void ofhkit_upsample_conv(void) { nowhere(); }")
+    monkeypatch.setattr(native, "SOURCE", source)
+    assert native.library() is None
+
+
+def test_a_folder_open_to_others_is_not_used(fresh):
+    fresh.mkdir(parents=True)
+    fresh.chmod(0o777)
+    with pytest.raises(OSError, match="can be written by others"):
+        native.build(native.compiler(), fresh)
+    assert native.library() is None
+
+
+def test_a_file_open_to_others_is_not_used(fresh):
+    native.build(native.compiler(), fresh).chmod(0o666)
+    assert native.library() is None
+
+
+def test_a_folder_that_cannot_be_made(fresh):
+    fresh.write_text("a file")
+    assert native.library() is None
+
+
+def test_another_source_or_compiler_is_another_file(fresh, monkeypatch, tmp_path):
+    first = native.build(native.compiler(), fresh)
+    source = tmp_path / "kernels.c"
+    source.write_text(native.SOURCE.read_text() + "/* changed */")
+    monkeypatch.setattr(native, "SOURCE", source)
+    second = native.build(native.compiler(), fresh)
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-g"))
+    assert len({first, second, native.build(native.compiler(), fresh)}) == 3
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("1", False), ("yes", False), ("0", True), ("", True)])
+def test_the_switch(monkeypatch, value, allowed):
+    monkeypatch.setenv(native.VARIABLE, value)
+    assert (native.library() is not None) == allowed
+
+
+def test_several_processes_at_once(fresh):
+    code = "from ofhkit.ops import native_upsample; raise SystemExit(not native_upsample.verified())"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    jobs = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [job.wait(timeout=300) for job in jobs] == [0, 0, 0]
+    assert len(list(fresh.iterdir())) == 1

@@ -1,0 +1,147 @@
+"""The kernel in C against the plain operators in float64."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.ops import FastConv2d, fuse, measured, native, native_upsample, onednn, phase_kernel, upsample_nearest
+
+pytestmark = pytest.mark.skipif(not native_upsample.verified(), reason="the kernels cannot be compiled here")
+
+
+@pytest.fixture
+def threads():
+    """Give the thread count back."""
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+def example(channels, out_channels, *size, offset=0.0):
+    torch.manual_seed(0)
+    weight = torch.randn(out_channels, channels, 3, 3) / (3 * channels**0.5)
+    bias = torch.randn(out_channels)
+    x = torch.randn(*size[:1], channels, *size[1:]) + offset
+    expected = F.conv2d(upsample_nearest(x.double()), weight.double(), bias.double(), padding=1)
+    return x, phase_kernel(weight.double()).float(), bias, expected
+
+
+def error(y, expected):
+    assert y.shape == expected.shape
+    return ((y - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 4), (4, 3), (7, 16), (15, 17), (18, 31), (40, 5)])
+def test_every_size_on_every_number_of_threads(size, count, threads):
+    torch.set_num_threads(count)
+    x, kernel, bias, expected = example(32, 64, 3, *size)
+    y = native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, False)
+    assert error(y, expected) < 2e-6
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("channels", "out_channels"), [(32, 32), (64, 64), (96, 32), (256, 128)])
+def test_every_width(channels, out_channels):
+    x, kernel, bias, expected = example(channels, out_channels, 2, 8, 9)
+    assert error(native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, False), expected) < 2e-6
+
+
+@pytest.mark.parametrize("offset", [-3.0, 0.0, 100.0])
+def test_negative_and_large_values_with_relu(offset):
+    x, kernel, bias, expected = example(32, 32, 2, 6, 7, offset=offset)
+    y = native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, True)
+    assert (y - expected.relu()).abs().max() < 2e-6 * expected.abs().max()
+    assert y.min() >= 0
+
+
+def test_no_number_stays_no_number():
+    x, kernel, bias, _ = example(32, 32, 1, 4, 4)
+    x[0, 3, 1, 1] = torch.nan
+    assert native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, True).isnan().any()
+
+
+def test_any_layout_and_no_images():
+    x, kernel, bias, expected = example(32, 32, 4, 5, 6)
+    packed = native_upsample.pack(kernel)
+    for view in (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3).contiguous().transpose(2, 3)):
+        assert error(native_upsample.upsample_conv2d(view, packed, bias, False), expected) < 2e-6
+    assert error(native_upsample.upsample_conv2d(x[::2], packed, bias, False), expected[::2]) < 2e-6
+    assert native_upsample.upsample_conv2d(x[:0], packed, bias, False).shape == (0, 32, 10, 12)
+
+
+def test_what_it_does_not_take():
+    def supported(kernel, stride=(2, 2), padding=1, activation="relu"):
+        return native_upsample.supports(kernel, stride, padding, activation)
+
+    def kernel(out_channels, channels, size=3):
+        return phase_kernel(torch.randn(out_channels, channels, size, size))
+
+    assert supported(kernel(32, 32))
+    assert not supported(torch.randn(32, 32, 4, 4))  # no phase kernel: its sums differ
+    assert not supported(kernel(32, 32) * torch.nan)
+    assert not supported(kernel(32, 32, 5))
+    assert not supported(kernel(12, 32))
+    assert not supported(kernel(32, 12))
+    assert not supported(kernel(32, 32), stride=(1, 1))
+    assert not supported(kernel(32, 32), padding=0)
+    assert not supported(kernel(32, 32), activation="sigmoid")
+
+
+def fast(compile_kernels=True):
+    _, kernel, bias, _ = example(32, 32, 1, 2, 2)
+    layer = FastConv2d(kernel, bias, 2, 1, "relu", transposed=True)
+    layer.compile_kernels = compile_kernels
+    return layer
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_the_layer_takes_the_faster(private, monkeypatch):
+    x, _, _, expected = example(32, 32, 2, 8, 8)
+    layer = fast()
+    monkeypatch.setattr(onednn, "available", lambda dtype: private)
+    monkeypatch.setattr(measured, "_chosen", {})
+    for name, call in layer.cpu_candidates(x).items():
+        assert error(call(), expected.relu()) < 2e-6, name
+    assert error(layer(x), expected.relu()) < 2e-6
+    assert list(measured._chosen.values()) in (["C"], ["torch"])
+
+
+def test_a_used_layer_can_be_copied_pickled_and_cast():
+    x, _, _, expected = example(32, 32, 2, 8, 8)
+    layer = fast()
+    layer(x)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert error(other(x), expected.relu()) < 2e-6
+    assert error(layer.double()(x.double()), expected.relu()) < 2e-6
+    assert error(layer.float()(x), expected.relu()) < 2e-6
+
+
+def test_gradients_and_other_precisions_go_through_torch():
+    x, *_ = example(32, 32, 1, 4, 4)
+    layer = fast()
+    assert layer._compiled(x)
+    assert not layer._compiled(x.requires_grad_())
+    assert not layer._compiled(x.detach().double())
+    assert not layer._compiled(x.detach().bfloat16())
+
+
+@pytest.mark.parametrize("switch", ["argument", "variable"])
+def test_a_fused_network_with_and_without(switch, monkeypatch):
+    torch.manual_seed(0)
+    model = ResidualUpsampler((32, 32), (32, 4)).eval()
+    x = torch.rand(3, 3, 16, 16)
+    with_kernels = fuse(model)
+    taken = [m for m in with_kernels.modules() if isinstance(m, FastConv2d) and m._supported]
+    assert len(taken) == 2  # the second block's first convolution and the head's
+    if switch == "variable":
+        monkeypatch.setenv(native.VARIABLE, "1")
+    without = fuse(model, compile_kernels=switch == "variable")
+    assert not [m for m in without.modules() if isinstance(m, FastConv2d) and m._supported]
+    assert torch.allclose(with_kernels(x), without(x), atol=2e-6)
+    exported = torch.export.export(with_kernels, (x,), strict=False).module()
+    assert torch.allclose(exported(x), model(x), atol=1e-5)

@@ -9,16 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ofhkit.benchmarks.timing import Table, environment, measure, synchronize
-from ofhkit.ops import UpsampledBatchNorm2d, upsample_conv2d
+from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, upsample_conv2d
 from ofhkit.ops.triton_support import usable
 
+LAYERS = ((64, 64, 16), (64, 64, 32), (64, 64, 64), (256, 128, 16), (128, 64, 32))  # C, O, side; at inference, k = 3
 SIZES = ((256, 128, 16, 3), (128, 64, 32, 3), (64, 64, 64, 3), (64, 128, 32, 5))  # C, O, side, kernel
 
 
 def run(
     device: torch.device, batches: tuple[int, ...], rounds: int, compiled: bool, precision: str = "float32"
 ) -> list[Table]:
-    """Return the tables of the convolution and of the normalisation, forward and backward together."""
+    """Return the tables of the convolution and the normalisation with their gradients, and of folded convolutions."""
     dtype = getattr(torch, precision)
     names = ("Nearest x2 + convolution", "Nearest x2 + BatchNorm + ReLU")
     tables = [Table(f"{name}, forward and backward, {precision}") for name in names]
@@ -38,10 +39,83 @@ def run(
             for name, seconds in times.items():
                 row = {"map": label, "variant": name, "ms": 1e3 * seconds, "x plain": times["plain"] / seconds}
                 tables[1].rows.append({**row, "GB/s of the least traffic": least / seconds})
+    if device.type == "cpu" and dtype == torch.float32:
+        tables.append(_layers(rounds, compiled))
     for table in tables:
         table.environment = environment(device)
     synchronize(device)
     return tables
+
+
+@torch.no_grad()
+def _layers(rounds: int, compiled: bool) -> Table:
+    table = Table("Nearest x2 + 3x3 convolution + ReLU at inference, folded, float32, batches of 2")
+    for channels, out_channels, side in LAYERS:
+        x = torch.randn(2, channels, side, side).contiguous(memory_format=torch.channels_last)
+        conv = UpsampleConv2d(channels, out_channels)
+        calls = folded(conv, x, compiled)
+        expected = F.conv2d(
+            F.interpolate(x.double(), scale_factor=2.0), conv.weight.double(), conv.bias.double(), padding=1
+        )
+        expected = expected.relu()
+        times, table.ceilings = measure(calls, rounds, x.device)
+        gflop = 2e-9 * 2 * (2 * side) ** 2 * conv.weight.numel()
+        first = next(iter(times.values()))
+        for name, seconds in times.items():
+            table.rows.append(
+                {
+                    "map": f"{channels}x{side}x{side} -> {out_channels}",
+                    "variant": name,
+                    "ms": 1e3 * seconds,
+                    "x phases": first / seconds,
+                    "direct GFLOP/s": gflop / seconds,
+                    "max error / max output": float((calls[name]() - expected).abs().max() / expected.max()),
+                }
+            )
+    return table
+
+
+def folded(conv: UpsampleConv2d, x: Tensor, compiled: bool) -> dict[str, Callable[[], Tensor]]:
+    """Return the ways to compute ``relu(conv(x))`` on a CPU at inference; oneDNN's phases come first."""
+    layer = fold(conv, activation="relu")
+    layer.compile_kernels = True
+    calls: dict[str, Callable[[], Tensor]] = {"phases (16 products a pixel), oneDNN": lambda: layer.forward_torch(x)}
+    if layer.runs_compiled(x):
+        calls["25 products for 4 pixels, C"] = layer.cpu_candidates(x)["C"]
+    calls["nine products, torch"] = torch.no_grad()(lambda: nine_products(x, conv.weight, conv.bias).relu())
+    if compiled:
+        quick = torch.compile(lambda: nine_products(x, conv.weight, conv.bias).relu())
+        calls["nine products, torch.compile"] = torch.no_grad()(quick)
+    return calls
+
+
+def nine_products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Nearest x2 and a 3x3 convolution with nine products for an input pixel, in torch's operators.
+
+    >>> x, weight, bias = torch.rand(1, 2, 4, 5), torch.rand(3, 2, 3, 3), torch.rand(3)
+    >>> torch.allclose(nine_products(x, weight, bias), upsample_conv2d(x, weight, bias), atol=1e-5)
+    True
+    """
+    count, _, height, width = x.shape
+    rows = weight.sum(2), weight[:, :, 0], -weight[:, :, 2]
+    (centre, *horizontal), (up, *up_sides), (down, *down_sides) = (
+        (row.sum(-1), row[..., 0], -row[..., 2]) for row in rows
+    )
+    padded = F.pad(x, (1, 1, 1, 1))
+    vertical = padded[:, :, :-1] - padded[:, :, 1:]
+    both = vertical[..., :-1] - vertical[..., 1:]
+    beside = (padded[..., :-1] - padded[..., 1:])[:, :, 1:-1]
+    middle = F.conv2d(x, centre[..., None, None], bias)
+    above = F.conv2d(vertical[..., 1:-1], torch.cat([up, down])[..., None, None]).chunk(2, 1)
+    left = F.conv2d(beside, torch.cat(horizontal)[..., None, None]).chunk(2, 1)
+    corner = F.conv2d(both, torch.cat([*up_sides, *down_sides])[..., None, None]).chunk(4, 1)
+    parts = []
+    for p in (0, 1):
+        for q in (0, 1):
+            part = middle + above[p][:, :, p : p + height] + left[q][..., q : q + width]
+            parts.append(part + corner[2 * p + q][:, :, p : p + height, q : q + width])
+    y = torch.stack(parts, 2).view(count, -1, 2, 2, height, width)
+    return y.permute(0, 1, 4, 2, 5, 3).reshape(count, -1, 2 * height, 2 * width)
 
 
 def convolutions(x: Tensor, weight: Tensor, compiled: bool) -> dict[str, Callable]:

@@ -65,11 +65,11 @@ class FastConv2d(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Convolve, add ``skip``, activate."""
-        if self.transposed and self.compile_kernels and self._compiled(x):
+        if self.transposed and self.compile_kernels and self.runs_compiled(x):
             key = ("C", self.weight.shape, torch.get_num_threads())
             return fastest(key, self.cpu_candidates(x))
-        if x.device.type == "cpu" and x.numel() and not torch.compiler.is_compiling() and available(x.dtype):
-            return self._forward_onednn(x, skip)
+        if x.device.type == "cpu":
+            return self.forward_torch(x, skip)
         if (
             self.transposed
             and x.is_cuda
@@ -79,6 +79,12 @@ class FastConv2d(nn.Module):
         ):
             key = (x.device, x.dtype, x.shape, self.weight.shape, self.activation, torch.backends.cudnn.allow_tf32)
             return fastest(key, self.candidates(x))
+        return self._forward_public(x, skip)
+
+    def forward_torch(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Run torch's operators: on a CPU oneDNN's fused ones where they are."""
+        if x.device.type == "cpu" and x.numel() and not torch.compiler.is_compiling() and available(x.dtype):
+            return self._forward_onednn(x, skip)
         return self._forward_public(x, skip)
 
     def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -97,13 +103,13 @@ class FastConv2d(nn.Module):
 
     def cpu_candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return the ways to run an upsampling convolution on a CPU; torch's operators come first."""
-        forward, relu = self._forward_onednn if available(x.dtype) else self._forward_public, self.activation == "relu"
+        relu = self.activation == "relu"
         return {
-            "torch": lambda: forward(x, None),
+            "torch": lambda: self.forward_torch(x),
             "C": lambda: native_upsample.upsample_conv2d(x, self._packed_native(), self.bias, relu),
         }
 
-    def _compiled(self, x: Tensor) -> bool:
+    def runs_compiled(self, x: Tensor) -> bool:
         """Whether the kernel in C takes this layer and input."""
         if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel() or library() is None:
             return False

@@ -124,10 +124,10 @@ def test_a_used_layer_can_be_copied_pickled_and_cast():
 def test_gradients_and_other_precisions_go_through_torch():
     x, *_ = example(32, 32, 1, 4, 4)
     layer = fast()
-    assert layer._compiled(x)
-    assert not layer._compiled(x.requires_grad_())
-    assert not layer._compiled(x.detach().double())
-    assert not layer._compiled(x.detach().bfloat16())
+    assert layer.runs_compiled(x)
+    assert not layer.runs_compiled(x.requires_grad_())
+    assert not layer.runs_compiled(x.detach().double())
+    assert not layer.runs_compiled(x.detach().bfloat16())
 
 
 @pytest.mark.parametrize("switch", ["argument", "variable"])

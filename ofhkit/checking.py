@@ -69,6 +69,8 @@ def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
             raise OfhkitError(f"unknown configuration key {key!r}{where}; {did_you_mean(key, TOP_LEVEL)}")
     if not isinstance(tree.get("method", ""), str):
         raise OfhkitError(f"method{_set_by(origins, 'method')} must be a string, got {tree['method']!r}")
+    if "steps" in tree and tree["steps"] is None:
+        raise OfhkitError(f"steps{_set_by(origins, 'steps')} must be a dict of components, got None")
     for key, settings in SECTIONS.items():
         if key in tree:
             _check_section(key, tree[key], settings, origins)
@@ -125,7 +127,7 @@ def _named(complaint: str, value: Mapping, dotted: str) -> Iterator[tuple[int, s
             yield from _named(complaint, given, inside)
         if repr(key) in complaint:
             yield 3, inside
-        elif re.search(rf"\b{re.escape(key)}\b", complaint) and repr(given) in complaint:
+        elif re.search(rf"\b{re.escape(str(key))}\b", complaint) and repr(given) in complaint:
             yield 2, inside
         elif key == "type" and re.search(rf"unknown \w+ {re.escape(repr(given))}", complaint):
             yield 1, inside

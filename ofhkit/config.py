@@ -80,8 +80,8 @@ def _apply(tree: dict, options: Mapping[str, Any] | None, origins: Origins) -> N
 def _import_list(value: Any, folder: Path) -> list[str]:
     """References as a list without repeats; paths become absolute. MMEngine's ``dict(imports=[...])`` is understood."""
     value = value.get("imports", []) if isinstance(value, Mapping) else value
-    names = [value] if isinstance(value, str) else list(value or ())
-    if not all(isinstance(name, str) for name in names):
+    names = [value] if isinstance(value, str) else value or []
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise OfhkitError(f"custom_imports is a list of modules, files or folders, got {value!r}")
     beside = {n: (folder / n).resolve() for n in names if "/" in n or n.endswith(".py")}
     beside |= {n: (folder / f"{n}.py").resolve() for n in names if (folder / f"{n}.py").is_file()}
@@ -128,6 +128,8 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
         k: copy.deepcopy(v) for k, v in names.items() if not k.startswith("_") and not callable(v) and not _is_module(v)
     }
     bases = names.get("_base_", [])
+    if not isinstance(bases, str | list | tuple) or not all(isinstance(base, str) for base in bases):
+        raise OfhkitError(f"{path}: _base_ names a file or a list of files, got {bases!r}")
     tree: dict = {}
     origins: Origins = {}
     inherited: list[str] = []

@@ -96,7 +96,7 @@ def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[toy]")]
     assert len(lines) == 2
     assert lines[1].startswith("[toy] 8/8  total ")
-    assert all(word in lines[0] for word in ("img/s", "ETA 0:00:", "lr 1.00e-02", "data ", " GB"))
+    assert all(word in lines[0] for word in ("img/s", "ETA 0:00", "lr 1.00e-02", "data ", " GB"))
     assert "8/8" in (tmp_path / "train.log").read_text()
 
 

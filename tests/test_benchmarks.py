@@ -6,8 +6,9 @@ import json
 import pytest
 import torch
 
-from ofhkit.benchmarks import data, inference, metrics, operators, timing, training
+from ofhkit.benchmarks import data, inference, metrics, operators, summary, timing, training
 from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
+from ofhkit.errors import OfhkitError
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 
 CPU = torch.device("cpu")
@@ -86,6 +87,11 @@ def test_naive_and_lean_steps_start_from_the_same_loss():
     losses = [training.Step((4, 4, 4), 2, CPU, **training.VARIANTS[name])().item() for name in training.VARIANTS
               if name in training.choose(CPU, False, "float32")]  # fmt: skip
     assert losses == pytest.approx([losses[0]] * len(losses), rel=2e-2)
+
+
+def test_a_missing_result_names_its_command(tmp_path):
+    with pytest.raises(OfhkitError, match=r"is not there: python tools/benchmark.py inference$"):
+        summary.speed_table(tmp_path)
 
 
 def test_memory_is_that_of_a_process_of_its_own():

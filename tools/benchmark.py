@@ -4,6 +4,7 @@
     python tools/benchmark.py train --batch 16 --threads 2 --compile
     python tools/benchmark.py ops --device cuda --precision bfloat16
     python tools/benchmark.py data; python tools/benchmark.py metrics
+    python tools/benchmark.py table      # the README's, from what the others wrote
 
 Every variant is called once untimed and once timed a turn, in turns; medians. The matrix product, the convolution and
 the copy that bound them are measured in the same loop. Markdown and JSON go to --out.
@@ -15,11 +16,12 @@ from pathlib import Path
 from ofhkit.cli import Parser, run
 
 BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}
+TABLE = "table"
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("what", choices=BATCHES)
+    parser.add_argument("what", choices=[*BATCHES, TABLE])
     parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="batch sizes")
     parser.add_argument("--rounds", type=int, default=5, help="timed calls of each variant (default: 5)")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch, ONNX Runtime and OpenVINO")
@@ -29,6 +31,12 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile too (slow to start)")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR")
     args = parser.parse_args()
+
+    if args.what == TABLE:
+        from ofhkit.benchmarks.summary import speed_table
+
+        print(speed_table(args.out))
+        return
 
     import torch
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ofhkit.ops import native_upsample
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
 from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
 
@@ -34,8 +35,9 @@ def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: n
     torch.Size([2, 3, 16, 16])
     """
     if _in_micro_batches(x, conv1):
+        first = phase_kernel(conv1.weight), conv1.bias
         return _Head.apply(
-            x, phase_kernel(conv1.weight), conv1.bias, conv2.weight, conv2.bias, conv3.weight, conv3.bias
+            x, conv1.implementation == "auto", *first, conv2.weight, conv2.bias, conv3.weight, conv3.bias
         )
     x = F.relu(conv1(x), inplace=True)
     x = F.relu(conv2(x), inplace=True)
@@ -54,16 +56,20 @@ def _in_micro_batches(x: Tensor, conv1: UpsampleConv2d) -> bool:
 
 class _Head(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, native: bool, *parameters: Tensor) -> Tensor:
         if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:
             x = x.to(torch.get_autocast_dtype("cpu"))
         kernel, b1, w2, b2, w3, b3 = (p.to(x.dtype) for p in parameters)
         size = max(1, MICRO_BATCH // (4 * x[0, 0].numel() * len(b1)))
         parts = x.split(size)
+        packed = native_upsample.pack_for(x, kernel) if native else None
         maps: list[tuple[Tensor, Tensor, Tensor]] = []
         with torch.autocast("cpu", enabled=False):
             for part in parts:
-                y1 = F.conv_transpose2d(part, kernel, b1, stride=2, padding=1).relu_()
+                if packed is None:
+                    y1 = F.conv_transpose2d(part, kernel, b1, stride=2, padding=1).relu_()
+                else:
+                    y1 = native_upsample.upsample_conv2d(part, packed, b1, relu=True)
                 y2 = F.conv2d(y1, w2, b2, padding=1).relu_()
                 maps.append((y1, y2, narrow_conv2d(y2, w3, b3, padding=1).sigmoid_()))
         y = torch.cat([y3 for *_, y3 in maps])
@@ -87,7 +93,7 @@ class _Head(torch.autograd.Function):
             grads_x.append(F.conv2d(g, kernel, stride=2, padding=1) if ctx.needs_input_grad[0] else None)
             sums = _add(sums, [*first, *second, *third])
         grad_x = torch.cat(grads_x) if ctx.needs_input_grad[0] else None
-        return grad_x, *(g.to(dtype) for g, dtype in zip(sums, ctx.dtypes, strict=True))
+        return grad_x, None, *(g.to(dtype) for g, dtype in zip(sums, ctx.dtypes, strict=True))
 
 
 def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, stride: int = 1, mask=(True, True, True)) -> list[Tensor]:

@@ -7,6 +7,7 @@ differences of pixels are formed, so that rounding stays that of the plain opera
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,17 @@ from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
 TILES = 80  # at a time, so that their differences stay in the second cache
-# From a row (w2, w1+w2, w0+w1, w0) of a phase kernel to the five weights: S, w0+w1, w0, w2, w1+w2.
-FIVE = ((1, 0, 1, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0))
+
+
+def pack_for(x: Tensor, kernel: Tensor) -> Tensor | None:
+    """Return the packed weights of a phase kernel (C, O, 4, 4), or ``None`` where the C kernel cannot run on ``x``."""
+    if x.device.type != "cpu" or {x.dtype, kernel.dtype} != {torch.float32} or not x.numel():
+        return None
+    if kernel.shape[2:] != (4, 4) or torch.compiler.is_compiling() or library() is None or not verified():
+        return None
+    block = library().ofhkit_block()
+    suits = all(width % block == 0 for width in kernel.shape[:2]) and len(kernel) <= MAX_CHANNELS
+    return pack(kernel) if suits else None
 
 
 def supports(kernel: Tensor, stride: tuple[int, int], padding: int, activation: str | None) -> bool:
@@ -43,15 +53,20 @@ def pack(kernel: Tensor) -> Tensor:
         (C, O, 4, 4) -> (O / block, 25, C, block)
     """
     block = library().ofhkit_block()
-    five = torch.tensor(FIVE, dtype=torch.float64)
-    parts = torch.einsum("ai,coij,bj->aboc", five, kernel.double(), five)
+    rows = [_five(row) for row in _five(kernel.unbind(2))]  # five rows of five columns (C, O)
     order = [(0, 0), *((p, 0) for p in range(1, 5)), *((0, q) for q in range(1, 5))]
     order += [(p, q) for p in range(1, 5) for q in range(1, 5)]
-    stacked = torch.stack([parts[index] for index in order])
-    return stacked.unflatten(1, (-1, block)).permute(1, 0, 3, 2).float().contiguous()
+    stacked = torch.stack([rows[p][q] for p, q in order])  # (25, C, O)
+    return stacked.unflatten(2, (-1, block)).permute(2, 0, 1, 3).float().contiguous()
 
 
-def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool) -> Tensor:
+def _five(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """From (w2, w1+w2, w0+w1, w0), along the last axis of a tensor, the five weights: S, w0+w1, w0, w2, w1+w2."""
+    w2, right, left, w0 = taps.unbind(-1) if isinstance(taps, Tensor) else taps
+    return [w2 + left, left, w0, w2, right]
+
+
+def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
     """Run the kernel on all of torch's threads.
 
     Shape:
@@ -61,6 +76,7 @@ def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool) -> Tens
     x = x.permute(0, 2, 3, 1).contiguous()
     count, height, width, channels = x.shape
     blocks, _, _, block = packed.shape
+    bias = x.new_zeros(blocks * block) if bias is None else bias.contiguous()
     y = torch.empty(count, 2 * height, 2 * width, blocks * block)
     if y.numel():
         threads = torch.get_num_threads()

@@ -27,8 +27,9 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
         weight: An odd, square kernel, as for :func:`torch.nn.functional.conv2d`.
         bias: One number an output channel.
         implementation: ``'plain'`` upsamples and convolves; ``'phase'`` is the same function computed on the small map;
-            ``'auto'`` is phase; ``'triton'`` the phases in one Triton kernel and ``'nine'`` the form with the fewest
-            products (k = 3), both phase where Triton cannot run.
+            ``'auto'`` is phase, in training on a CPU by the kernel in C where that can be had; ``'triton'`` the phases
+            in one Triton kernel and ``'nine'`` the form with the fewest products (k = 3), both phase where Triton
+            cannot run.
 
     Shape:
         ``x`` (N, C, H, W), ``weight`` (O, C, k, k), ``bias`` (O,) -> (N, O, 2H, 2W), any range.
@@ -53,7 +54,7 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
 
         x, weight, bias = _autocast(x, weight, bias)
         return triton_upsample.upsample_conv2d(x, weight, bias, implementation == "nine" and size == 3)
-    return _transposed_conv(*_autocast(x, phase_kernel(weight), bias), size // 2)
+    return _transposed_conv(*_autocast(x, phase_kernel(weight), bias), size // 2, implementation == "auto")
 
 
 def check_implementation(name: str) -> None:
@@ -117,9 +118,9 @@ def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     return tuple(t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in tensors)
 
 
-def _transposed_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+def _transposed_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int, native: bool) -> Tensor:
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, kernel, bias)):
-        return _TransposedConv.apply(x, kernel, bias, padding)
+        return _TransposedConv.apply(x, kernel, bias, padding, native)
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
 
@@ -131,15 +132,20 @@ class _TransposedConv(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int, native: bool) -> Tensor:
         ctx.save_for_backward(x, kernel)
         ctx.padding = padding
+        if native:
+            from ofhkit.ops import native_upsample
+
+            if (packed := native_upsample.pack_for(x, kernel)) is not None:
+                return native_upsample.upsample_conv2d(x, packed, bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, kernel = ctx.saved_tensors
-        need_x, need_kernel, need_bias, _ = ctx.needs_input_grad
+        need_x, need_kernel, need_bias, *_ = ctx.needs_input_grad
         pad = [ctx.padding] * 2
         grad_x = F.conv2d(grad, kernel, stride=2, padding=pad) if need_x else None
         grad_kernel = None
@@ -147,7 +153,7 @@ class _TransposedConv(torch.autograd.Function):
             grad_kernel = torch.ops.aten.convolution_backward(
                 x, grad, kernel, None, [2, 2], pad, [1, 1], False, [0, 0], 1, [False, True, False]
             )[1]
-        return grad_x, grad_kernel, grad.sum((0, 2, 3)) if need_bias else None, None
+        return grad_x, grad_kernel, grad.sum((0, 2, 3)) if need_bias else None, None, None
 
 
 class UpsampleConv2d(nn.Conv2d):

@@ -6,9 +6,23 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
-from ofhkit.ops import FastConv2d, fuse, measured, native, native_upsample, onednn, phase_kernel, upsample_nearest
+from ofhkit.ops import (
+    FastConv2d,
+    UpsampleConv2d,
+    fuse,
+    head,
+    measured,
+    native,
+    native_upsample,
+    onednn,
+    phase_kernel,
+    upsample_conv2d,
+    upsample_nearest,
+    upsampling_head,
+)
 
 pytestmark = pytest.mark.skipif(not native_upsample.verified(), reason="the kernels cannot be compiled here")
 
@@ -145,3 +159,37 @@ def test_a_fused_network_with_and_without(switch, monkeypatch):
     assert torch.allclose(with_kernels(x), without(x), atol=2e-6)
     exported = torch.export.export(with_kernels, (x,), strict=False).module()
     assert torch.allclose(exported(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 6)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_training_runs_it_and_its_gradients_are_those_of_the_phases(size, bias, monkeypatch):
+    torch.manual_seed(0)
+    x = torch.randn(3, 64, *size, requires_grad=True)
+    weight = (torch.randn(32, 64, 3, 3) / 24).requires_grad_()
+    shift = torch.randn(32, requires_grad=True) if bias else None
+    inputs = [t for t in (x, weight, shift) if t is not None]
+    calls = []
+    run = native_upsample.upsample_conv2d
+    monkeypatch.setattr(native_upsample, "upsample_conv2d", lambda *a, **k: calls.append(a) or run(*a, **k))
+    results = []
+    for implementation in ("auto", "phase"):
+        y = upsample_conv2d(x, weight, shift, implementation)
+        results.append((y, *torch.autograd.grad(y, inputs, torch.ones_like(y))))
+    assert len(calls) == 1
+    for got, want in zip(*results, strict=True):
+        assert (got - want).abs().max() <= 1e-5 * want.abs().max()
+
+
+def test_the_head_runs_it_in_training_with_its_weights_packed_once(monkeypatch):
+    torch.manual_seed(0)
+    convs = UpsampleConv2d(32, 32), nn.Conv2d(32, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
+    x = torch.randn(3, 32, 4, 4, requires_grad=True)
+    packed = []
+    pack = native_upsample.pack
+    monkeypatch.setattr(native_upsample, "pack", lambda kernel: packed.append(kernel) or pack(kernel))
+    monkeypatch.setattr(head, "MICRO_BATCH", 1)
+    y = upsampling_head(x, *convs)
+    assert len(packed) == 1
+    with torch.no_grad():
+        assert (y - upsampling_head(x, *convs)).abs().max() < 1e-5

@@ -24,8 +24,11 @@ class LandmarkTable(nn.Module):
     """Landmarks of training faces and of their mirror images, by the ``index`` of the image.
 
     Args:
-        index: (N,) int64, in any order.
+        index: (N,) int64, all different, in any order.
         points: (N, V, P, 2) in pixels; V = 2 with mirror images, 1 without.
+
+    Raises:
+        OfhkitError: two images have the same index.
 
     >>> table = LandmarkTable(torch.tensor([7, 3]), torch.tensor([[[[1., 2.]]], [[[3., 4.]]]]))
     >>> table(torch.tensor([3, 7, 3]), torch.tensor([False, False, False]))[:, 0, 0].tolist()
@@ -34,8 +37,10 @@ class LandmarkTable(nn.Module):
 
     def __init__(self, index: Tensor, points: Tensor):
         super().__init__()
-        order = index.argsort()
-        self.register_buffer("index", index[order], persistent=False)
+        index, order = index.sort()
+        if (again := index[1:][index.diff() == 0]).numel():
+            raise OfhkitError(f"the training data has several images with index {again[0]}: give each image its own")
+        self.register_buffer("index", index, persistent=False)
         self.register_buffer("points", points[order], persistent=False)
 
     def forward(self, index: Tensor, mirrored: Tensor) -> Tensor:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from ofhkit.errors import OfhkitError
 
 
 def frozen_loss(loss: Callable[[Tensor, slice], Tensor], x: Tensor, micro_batch: int = 4) -> Tensor:
     """Return the sum of ``loss(x[part], part)`` over micro-batches of ``x``.
 
     With the value comes its gradient for ``x``, at once and part by part, so that the activations of a large frozen
-    network need memory for a few images only. Nothing but ``x`` receives a gradient. Where ``x`` needs none, or not on
-    a CPU (where small batches would starve the device), ``loss`` is called once with everything.
+    network need memory for a few images only. Nothing but ``x`` receives a gradient, and only a first one. Where ``x``
+    needs none, or not on a CPU (where small batches would starve the device), ``loss`` is called once with everything.
 
     Args:
         loss: (N', ...) and the slice that it is of the batch -> a scalar, a *sum* over the images.
@@ -33,7 +34,7 @@ class _FrozenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, loss: Callable[[Tensor, slice], Tensor], micro_batch: int) -> Tensor:
         gradient = torch.zeros_like(x)
-        total = torch.zeros((), dtype=torch.promote_types(x.dtype, torch.float32))
+        total = x.new_zeros((), dtype=torch.promote_types(x.dtype, torch.float32))
         for start in range(0, len(x), micro_batch):
             part = slice(start, start + micro_batch)
             with torch.enable_grad():
@@ -45,7 +46,8 @@ class _FrozenLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        if torch.is_grad_enabled():
+            raise OfhkitError("frozen_loss has no second derivative (create_graph=True): call the loss itself.")
         (gradient,) = ctx.saved_tensors
         return gradient * grad.to(gradient.dtype), None, None

@@ -62,7 +62,8 @@ def fuse(
     for name in calls:  # what the probe does not reach (a discriminator, say) is not needed for inference
         network = networks[name]
         fast = FusedNetwork(network, PRECISIONS[precision], micro_batch, compile_kernels)
-        difference, limit = _compare(fast, *calls[name])
+        arguments, named, expected = calls[name]
+        difference, limit = _compare(fast(*arguments, **named), expected, fast.dtype)
         if not difference <= limit:
             warnings.warn(
                 f"The fast form of {name or type(network).__name__} differs from the plain one by {difference:.1e} "
@@ -77,7 +78,7 @@ def fuse(
 
 
 class FusedNetwork(nn.Module):
-    """The fast form of one network: fixed precision, channels_last inside, a few images at a time.
+    """The fast form of one network: computes in the precision of its weights, channels_last, a few images at a time.
 
     Public attributes of the plain network (``scale``, ``mask_channel``, ...) are carried over. It cannot be trained.
     """
@@ -101,13 +102,18 @@ class FusedNetwork(nn.Module):
         for module in self.network.modules():
             if isinstance(module, FastConv2d):
                 module.compile_kernels = compile_kernels
+        self._signature = inspect.signature(network.forward)
         self.dtype = dtype
         self.micro_batch = micro_batch
         super().train(False)
 
     @torch.no_grad()
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
         """Run the fast network over micro-batches; arguments as the plain network's."""
+        if named:
+            inputs = self._signature.bind(*inputs, **named).args
+        if torch.compiler.is_compiling():  # one graph for any number of images
+            return self._run(inputs).float().contiguous()
         size = self._size(inputs)
         count = len(inputs[0])
         out: Tensor | None = None
@@ -125,7 +131,7 @@ class FusedNetwork(nn.Module):
         count = max(len(inputs[0]), 1)
         if self.micro_batch != "auto":
             return self.micro_batch
-        if inputs[0].device.type != "cpu" or count == 1 or torch.compiler.is_compiling():
+        if inputs[0].device.type != "cpu" or count == 1:
             return count
         key = (repr(self.network), self.dtype, inputs[0].shape[1:], torch.get_num_threads())
         if key not in _tuned:
@@ -143,6 +149,11 @@ class FusedNetwork(nn.Module):
                 self._run(t[first : first + size] for t in inputs)
             times[size] = time.perf_counter() - start
         return min(times, key=times.__getitem__)
+
+    def _apply(self, fn, recurse: bool = True) -> FusedNetwork:
+        super()._apply(fn, recurse)
+        self.dtype = next((t.dtype for t in self.network.buffers() if t.is_floating_point()), self.dtype)
+        return self
 
     def train(self, mode: bool = True) -> FusedNetwork:
         """Refuse training: the weights are folded."""
@@ -184,10 +195,12 @@ def _fusible(module: nn.Module, prefix: str = ""):
 
 @torch.no_grad()
 def _record(model: nn.Module, networks: dict[str, nn.Module], probe: tuple[Tensor, ...]) -> dict[str, tuple]:
-    """Return the (arguments, output) with which ``model`` calls each network on the probe."""
+    """Return the (arguments, keyword arguments, output) with which ``model`` calls each network on the probe."""
     calls: dict[str, tuple] = {}
     handles = [
-        network.register_forward_hook(lambda _, args, out, name=name: calls.__setitem__(name, (args, out.clone())))
+        network.register_forward_hook(
+            lambda _, args, named, out, name=name: calls.__setitem__(name, (args, named, out.clone())), with_kwargs=True
+        )
         for name, network in networks.items()
     ]
     try:
@@ -198,6 +211,7 @@ def _record(model: nn.Module, networks: dict[str, nn.Module], probe: tuple[Tenso
     return calls
 
 
-def _compare(fast: FusedNetwork, inputs: tuple[Tensor, ...], expected: Tensor) -> tuple[float, float]:
-    difference = (fast(*inputs).float() - expected.float()).abs().max().item()
-    return difference, TOLERANCES[fast.dtype] * max(1.0, expected.abs().max().item())
+def _compare(found: Tensor, expected: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+    """Return the largest difference and the largest that is allowed in ``dtype``."""
+    difference = (found.float() - expected.float()).abs().max().item()
+    return difference, TOLERANCES[dtype] * max(1.0, expected.abs().max().item())

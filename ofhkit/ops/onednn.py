@@ -54,7 +54,7 @@ class FastConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("weight", weight.detach().contiguous())
-        self.register_buffer("bias", bias.detach())
+        self.register_buffer("bias", bias.detach().contiguous())
         self.stride = (stride, stride) if isinstance(stride, int) else stride
         self.padding = padding
         self.activation = activation
@@ -111,7 +111,9 @@ class FastConv2d(nn.Module):
 
     def runs_compiled(self, x: Tensor) -> bool:
         """Whether the kernel in C takes this layer and input."""
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel() or library() is None:
+        if x.device.type != "cpu" or not x.numel() or library() is None:
+            return False
+        if not x.dtype == self.weight.dtype == self.bias.dtype == torch.float32:
             return False
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or (torch.is_grad_enabled() and x.requires_grad):
             return False
@@ -163,9 +165,17 @@ class FastConv2d(nn.Module):
             )
         return torch.ops.mkldnn._reorder_convolution_weight(self.weight, padding, stride, one, 1, size)
 
-    def _apply(self, fn, recurse: bool = True):
+    def _forget(self) -> None:
+        """Drop what was derived from weights that are about to change."""
         self._packed, self._supported = {}, None
+
+    def _apply(self, fn, recurse: bool = True):
+        self._forget()
         return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        self._forget()
+        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_packed": {}, "_supported": None}  # oneDNN's tensors cannot be copied or pickled
@@ -237,9 +247,10 @@ def available(dtype: torch.dtype) -> bool:
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
-    x, skip, weight = (torch.randn(1, 16, 4, 5, generator=generator).to(dtype) for _ in range(3))
+    randn = functools.partial(torch.randn, generator=generator, device="cpu")
+    x, skip, weight = (randn(1, 16, 4, 5).to(dtype) for _ in range(3))
     weight = weight[:, :, :3, :3].expand(16, 16, 3, 3)
-    bias = torch.randn(16, generator=generator).to(dtype)
+    bias = randn(16).to(dtype)
     x, skip = (t.contiguous(memory_format=torch.channels_last) for t in (x, skip))
     try:
         with torch.inference_mode():

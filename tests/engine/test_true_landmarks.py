@@ -12,6 +12,7 @@ from torch import nn
 from ofhkit.apis import Options, train
 from ofhkit.engine import training, true_landmarks
 from ofhkit.engine.true_landmarks import LandmarkTable, worth_a_table
+from ofhkit.errors import OfhkitError
 from ofhkit.models.degradation import Degradation
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 
@@ -120,3 +121,8 @@ def _spied(function, calls):
         return function(*args)
 
     return spy
+
+
+def test_images_that_share_an_index_are_refused():
+    with pytest.raises(OfhkitError, match="several images with index 3"):
+        LandmarkTable(torch.tensor([7, 3, 2**62, 3]), torch.zeros(4, 2, 5, 2))

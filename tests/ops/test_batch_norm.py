@@ -95,3 +95,11 @@ def test_function_without_running_statistics():
 def test_wrong_rank_is_refused():
     with pytest.raises(ValueError, match="4D"):
         UpsampledBatchNorm2d(3)(torch.rand(2, 3))
+
+
+def test_no_images_leave_the_statistics_alone():
+    plain, ours = pair()
+    x = torch.randn(0, 3, 2, 2, dtype=torch.float64)
+    assert up(ours(x)).shape == plain(up(x)).shape
+    assert torch.equal(ours.running_mean, plain.running_mean)
+    assert torch.equal(ours.running_var, plain.running_var)

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ofhkit.errors import OfhkitError
 from ofhkit.ops import frozen_loss
 
 
@@ -56,3 +57,12 @@ def test_an_empty_batch():
     value.backward()
     assert value == 0
     assert x.grad.shape == (0, 3)
+
+
+def test_a_second_derivative_is_refused():
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    loss = frozen_loss(lambda x, part: (x**3).sum(), x**2)
+    with pytest.raises(OfhkitError, match="no second derivative"):
+        torch.autograd.grad(loss, x, create_graph=True)
+    (got,) = torch.autograd.grad(loss, x)
+    assert torch.allclose(got, 6 * x**5)

@@ -193,3 +193,38 @@ def test_mistakes_are_named():
     with pytest.raises(OfhkitError, match="pass probe"):
         fuse(Odd((4, 4), (4, 4)))
     assert isinstance(fuse(Odd((4, 4), (4, 4)), probe=(torch.rand(1, 3, 4, 4),)), FusedNetwork)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 2e-7), (torch.bfloat16, 5e-2)])
+def test_a_fused_network_computes_in_the_precision_it_is_cast_to(dtype, tolerance):
+    network = randomise(ResidualUpsampler((32, 32), (32, 4)))
+    fast = fuse(network).to(dtype)
+    assert fast.dtype == dtype
+    x = torch.rand(3, 3, 8, 8)
+    y = fast(x)
+    assert y.dtype == torch.float32
+    assert (y - network.double()(x.double())).abs().max() < tolerance
+
+
+class Named(Pipeline):
+    def forward(self, lr, mask):
+        return self.upsampler(lr=lr * (1 - mask) + mask * self.inpainter(lr, mask=mask))
+
+
+def test_arguments_may_be_named():
+    torch.manual_seed(0)
+    model = Named(randomise(EncoderDecoder()), randomise(ResidualUpsampler((8, 8), (8, 4))))
+    fast, inputs = fuse(model), arguments(EncoderDecoder())
+    assert isinstance(fast.inpainter, FusedNetwork)
+    assert isinstance(fast.upsampler, FusedNetwork)
+    assert torch.allclose(fast(*inputs), model(*inputs), atol=1e-5)
+    with pytest.raises(TypeError, match="missing a required argument: 'lr'"):
+        fast.upsampler(picture=inputs[0])
+
+
+def test_an_exported_fused_network_takes_any_number_of_images():
+    network = randomise(ResidualUpsampler((8, 8), (8, 4)))
+    sizes = (({0: torch.export.Dim("images", min=1, max=64)},),)
+    x = torch.rand(5, 3, 8, 8)
+    exported = torch.export.export(fuse(network), (x[:3],), dynamic_shapes=sizes).module()
+    assert torch.allclose(exported(x), network(x), atol=1e-5)

@@ -1,4 +1,5 @@
 import time
+import warnings
 
 import pytest
 import torch
@@ -44,3 +45,11 @@ def test_nan_counts_as_different():
     with pytest.warns(UserWarning, match="differs"):
         measured.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.full((3,), float("nan"))})
     assert measured._chosen == {"key": "reference"}
+
+
+def test_a_reference_that_is_no_number_decides_nothing():
+    candidates = {"reference": slow(float("nan")), "fast": lambda: torch.full((3,), float("nan"))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert measured.fastest("key", candidates).isnan().all()
+    assert measured._chosen == {}

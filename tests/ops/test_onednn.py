@@ -69,3 +69,13 @@ def test_other_precisions_use_the_public_operators():
     x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
     module = layer(dtype=torch.float64)
     assert torch.allclose(module(x), plain(module, x), atol=1e-12)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_used_layer_follows_weights_that_are_loaded(transposed):
+    module, other = layer(transposed), layer(transposed)
+    x = torch.randn(2, 8, 5, 6)
+    module(x)
+    other.weight.mul_(-2)
+    module.load_state_dict(other.state_dict())
+    assert torch.allclose(module(x), plain(other, x), atol=4e-5)

@@ -16,7 +16,7 @@ from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
 from ofhkit.benchmarks.timing import Table, environment, measure
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import fuse
-from ofhkit.ops.native_upsample import verified
+from ofhkit.ops.native_conv import verified
 
 WIDTHS = ((256, 128, 64), (64, 64, 64))
 
@@ -72,7 +72,7 @@ def build(network: ResidualUpsampler, x: Tensor, compiled: bool, precision: str)
     calls[f"fused {precision}"] = lambda: fast(x)
     if not x.is_cuda and precision == "float32" and verified():
         without = fuse(network, compile_kernels=False)
-        calls["fused float32 without the kernel in C"] = lambda: without(x)
+        calls["fused float32 without the kernels in C"] = lambda: without(x)
     if x.is_cuda:
         calls["fused, CUDA graph"] = _graph(fast, x)
     else:

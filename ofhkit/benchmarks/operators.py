@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ofhkit.benchmarks.timing import Table, environment, measure, synchronize
 from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, upsample_conv2d
@@ -49,43 +51,43 @@ def run(
 
 @torch.no_grad()
 def _layers(rounds: int, compiled: bool) -> Table:
-    table = Table("Nearest x2 + 3x3 convolution + ReLU at inference, folded, float32, batches of 2")
-    for channels, out_channels, side in LAYERS:
-        x = torch.randn(2, channels, side, side).contiguous(memory_format=torch.channels_last)
-        conv = UpsampleConv2d(channels, out_channels)
-        calls = folded(conv, x, compiled)
-        expected = F.conv2d(
-            F.interpolate(x.double(), scale_factor=2.0), conv.weight.double(), conv.bias.double(), padding=1
-        )
-        expected = expected.relu()
-        times, table.ceilings = measure(calls, rounds, x.device)
-        gflop = 2e-9 * 2 * (2 * side) ** 2 * conv.weight.numel()
-        first = next(iter(times.values()))
-        for name, seconds in times.items():
-            table.rows.append(
-                {
-                    "map": f"{channels}x{side}x{side} -> {out_channels}",
-                    "variant": name,
-                    "ms": 1e3 * seconds,
-                    "x phases": first / seconds,
-                    "direct GFLOP/s": gflop / seconds,
-                    "max error / max output": float((calls[name]() - expected).abs().max() / expected.max()),
-                }
-            )
+    table = Table("A 3x3 convolution + ReLU at inference, with and without nearest x2, folded, float32, batches of 2")
+    for kind in (UpsampleConv2d, functools.partial(nn.Conv2d, kernel_size=3, padding=1)):
+        for channels, out_channels, side in LAYERS:
+            x = torch.randn(2, channels, side, side).contiguous(memory_format=torch.channels_last)
+            conv = kind(channels, out_channels)
+            enlarged = isinstance(conv, UpsampleConv2d)
+            calls = folded(conv, x, compiled)
+            expected = copy.deepcopy(conv).double()(x.double()).relu()
+            times, table.ceilings = measure(calls, rounds, x.device)
+            gflop = 2e-9 * expected.numel() * conv.weight[0].numel()
+            first = next(iter(times.values()))
+            for name, seconds in times.items():
+                table.rows.append(
+                    {
+                        "map": f"{channels}x{side}x{side}{', x2' * enlarged} -> {out_channels}",
+                        "variant": name,
+                        "ms": 1e3 * seconds,
+                        "x oneDNN": first / seconds,
+                        "direct GFLOP/s": gflop / seconds,
+                        "max error / max output": float((calls[name]() - expected).abs().max() / expected.max()),
+                    }
+                )
     return table
 
 
-def folded(conv: UpsampleConv2d, x: Tensor, compiled: bool) -> dict[str, Callable[[], Tensor]]:
-    """Return the ways to compute ``relu(conv(x))`` on a CPU at inference; oneDNN's phases come first."""
+def folded(conv: nn.Conv2d, x: Tensor, compiled: bool) -> dict[str, Callable[[], Tensor]]:
+    """Return the ways to compute ``relu(conv(x))`` on a CPU at inference; oneDNN's come first."""
     layer = fold(conv, activation="relu")
-    layer.compile_kernels = True
-    calls: dict[str, Callable[[], Tensor]] = {"phases (16 products a pixel), oneDNN": lambda: layer.forward_torch(x)}
+    enlarged = isinstance(conv, UpsampleConv2d)
+    calls = {"phases, oneDNN" if enlarged else "oneDNN": lambda: layer.forward_torch(x)}
     if layer.runs_compiled(x):
-        calls["25 products for 4 pixels, C"] = layer.cpu_candidates(x)["C"]
-    calls["nine products, torch"] = torch.no_grad()(lambda: nine_products(x, conv.weight, conv.bias).relu())
-    if compiled:
-        quick = torch.compile(lambda: nine_products(x, conv.weight, conv.bias).relu())
-        calls["nine products, torch.compile"] = torch.no_grad()(quick)
+        calls["25 products for 4 pixels, C" if enlarged else "Winograd, C"] = lambda: layer.forward_compiled(x)
+    if enlarged:
+        calls["nine products, torch"] = torch.no_grad()(lambda: nine_products(x, conv.weight, conv.bias).relu())
+        if compiled:
+            quick = torch.compile(lambda: nine_products(x, conv.weight, conv.bias).relu())
+            calls["nine products, torch.compile"] = torch.no_grad()(quick)
     return calls
 
 
@@ -129,7 +131,7 @@ def convolutions(x: Tensor, weight: Tensor, compiled: bool) -> dict[str, Callabl
 
 def normalisations(x: Tensor, compiled: bool) -> dict[str, Callable]:
     """Return the ways to the upsampled, normalised, activated map that can run on ``x``."""
-    norm = torch.nn.BatchNorm2d(x.shape[1]).to(x.device)
+    norm = nn.BatchNorm2d(x.shape[1]).to(x.device)
     small = UpsampledBatchNorm2d(x.shape[1]).to(x.device)
     calls: dict[str, Callable] = {
         "plain": lambda: F.relu(norm(F.interpolate(x, scale_factor=2.0))),

@@ -41,7 +41,7 @@ def fuse(
         precision: ``'float32'`` (exact up to rounding) or ``'bfloat16'`` (rounded; not exact).
         micro_batch: how many images go through a network at a time; ``'auto'`` measures it once, at the first large
             batch on a CPU, so that activations stay in the cache.
-        compile_kernels: whether float32 on a CPU may use the kernel in C, compiled where there is a compiler and kept
+        compile_kernels: whether float32 on a CPU may use the kernels in C, compiled where there is a compiler and kept
             in the user's cache; ``OFHKIT_NO_KERNELS=1`` forbids it for good.
 
     Raises:

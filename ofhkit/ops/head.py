@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ofhkit.ops import native_upsample
+from ofhkit.ops import native_conv
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
 from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
 
@@ -62,14 +62,14 @@ class _Head(torch.autograd.Function):
         kernel, b1, w2, b2, w3, b3 = (p.to(x.dtype) for p in parameters)
         size = max(1, MICRO_BATCH // (4 * x[0, 0].numel() * len(b1)))
         parts = x.split(size)
-        packed = native_upsample.pack_for(x, kernel) if native else None
+        packed = native_conv.pack_for(x, kernel) if native else None
         maps: list[tuple[Tensor, Tensor, Tensor]] = []
         with torch.autocast("cpu", enabled=False):
             for part in parts:
                 if packed is None:
                     y1 = F.conv_transpose2d(part, kernel, b1, stride=2, padding=1).relu_()
                 else:
-                    y1 = native_upsample.upsample_conv2d(part, packed, b1, relu=True)
+                    y1 = native_conv.upsample_conv2d(part, packed, b1, relu=True)
                 y2 = F.conv2d(y1, w2, b2, padding=1).relu_()
                 maps.append((y1, y2, narrow_conv2d(y2, w3, b3, padding=1).sigmoid_()))
         y = torch.cat([y3 for *_, y3 in maps])

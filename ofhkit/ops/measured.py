@@ -13,18 +13,27 @@ _chosen: dict[Hashable, str] = {}
 
 
 def fastest(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: int = 3) -> Tensor:
-    """Return the result of the fastest candidate; the first is the reference, used also while a graph is captured.
-
-    A candidate that fails or differs from the reference by more than rounding is left out, with a warning.
+    """Return the result of the fastest candidate: see :func:`choose`.
 
     >>> fastest('doctest', {'sum': lambda: torch.ones(2).sum(), 'count': lambda: torch.tensor(2.)}).item()
     2.0
     """
+    return candidates[choose(key, candidates, rounds)]()
+
+
+def choose(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: int = 3) -> str:
+    """Return the fastest candidate's name; the first is the reference, used also while a graph is captured.
+
+    A candidate that fails or differs from the reference by more than rounding is left out, with a warning.
+
+    >>> choose('one', {'only': lambda: torch.ones(1)})
+    'only'
+    """
     reference, *others = candidates
     if key in _chosen:
-        return candidates[_chosen[key]]()
+        return _chosen[key]
     if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
-        return candidates[reference]()
+        return reference
     expected = candidates[reference]()
     if not (expected.numel() and expected.isfinite().all()):
         return expected  # nothing to compare with; the next call may bring it
@@ -39,7 +48,7 @@ def fastest(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: 
         except Exception as error:  # whatever a compiler or a driver raises: the reference is there
             warnings.warn(f"{name} is not used for {key}: {error}", stacklevel=2)
     _chosen[key] = min(times, key=times.__getitem__)
-    return candidates[_chosen[key]]()
+    return _chosen[key]
 
 
 def _time(call: Callable[[], Tensor], rounds: int) -> float:

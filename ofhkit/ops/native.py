@@ -1,4 +1,4 @@
-"""The kernels in C (``kernels.c``), compiled at run time where there is a compiler, and kept in the user's cache.
+"""The kernels in C (``kernels/``), compiled at run time where there is a compiler, and kept in the user's cache.
 
 Installing compiles nothing. :func:`library` returns ``None`` wherever anything is missing or wrong - no compiler, no
 OpenMP runtime that torch has loaded, a cache that others could write to, ``OFHKIT_NO_KERNELS`` - and its callers then
@@ -21,7 +21,7 @@ from pathlib import Path
 from ofhkit.files import atomic_write, cache_dir
 
 VARIABLE = "OFHKIT_NO_KERNELS"
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
 TIMEOUT = 120  # seconds
 DIGEST = hashlib.sha256().digest_size  # appended to a cached library, whose loader ignores it
@@ -68,7 +68,7 @@ def build(command: list[str], folder: Path) -> Path:
     if not _whole(path):
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             target = Path(temporary) / "kernels.so"
-            arguments = [*command, *FLAGS, str(SOURCE), "-o", str(target)]
+            arguments = [*command, *FLAGS, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(target)]
             subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT)
             content = target.read_bytes()
         atomic_write(path, content + hashlib.sha256(content).digest())
@@ -81,10 +81,10 @@ def load(path: Path) -> ctypes.CDLL:
     found = ctypes.CDLL(str(path))
     address, number = ctypes.c_void_p, ctypes.c_long
     found.ofhkit_block.restype = number
-    found.ofhkit_upsample_room.restype = number
-    found.ofhkit_upsample_room.argtypes = [number] * 3
-    found.ofhkit_upsample_conv.restype = None
-    found.ofhkit_upsample_conv.argtypes = [*[address] * 5, *[number] * 7, ctypes.c_int, ctypes.c_int]
+    for name, tensors in (("ofhkit_upsample_conv", 5), ("ofhkit_conv", 6)):
+        room, kernel = getattr(found, f"{name}_room"), getattr(found, name)
+        room.restype, room.argtypes = number, [number] * 3
+        kernel.restype, kernel.argtypes = None, [*[address] * tensors, *[number] * 7, ctypes.c_int, ctypes.c_int]
     return found
 
 
@@ -105,7 +105,8 @@ def _whole(path: Path) -> bool:
 def _key(command: list[str]) -> str:
     """Return a name for everything that the compiled library depends on."""
     version = subprocess.run([*command, "--version"], check=True, capture_output=True, timeout=TIMEOUT).stdout
-    parts = [SOURCE.read_bytes(), " ".join([*command, *FLAGS]).encode(), version, _processor().encode()]
+    sources = [path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]"))]
+    parts = [*sources, " ".join([*command, *FLAGS]).encode(), version, _processor().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 

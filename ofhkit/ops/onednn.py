@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ofhkit.ops import native_upsample
-from ofhkit.ops.measured import fastest
+from ofhkit.ops import native_conv
+from ofhkit.ops.measured import choose, fastest
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
 from ofhkit.ops.native import library
 from ofhkit.ops.triton_support import usable
@@ -26,7 +26,7 @@ class FastConv2d(nn.Module):
     """An inference-only convolution (or transposed convolution) with skip sum and activation.
 
     Weights are buffers, already folded; on a CPU they are also kept in oneDNN's own layout, per input size. Where
-    :attr:`compile_kernels` is set, as :func:`ofhkit.ops.fuse` does, an upsampling convolution may run in C.
+    :attr:`compile_kernels` is set, as :func:`ofhkit.ops.fuse` does, a 3x3 convolution may run in C.
 
     Args:
         weight: as for ``F.conv2d``, or for ``F.conv_transpose2d`` where ``transposed``.
@@ -65,9 +65,10 @@ class FastConv2d(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Convolve, add ``skip``, activate."""
-        if self.transposed and self.compile_kernels and self.runs_compiled(x):
-            key = ("C", self.weight.shape, torch.get_num_threads())
-            return fastest(key, self.cpu_candidates(x))
+        if self.compile_kernels and self.runs_compiled(x):
+            key = ("C", self.weight.shape, self.transposed, torch.get_num_threads())
+            if choose(key, self.cpu_candidates(x), rounds=7) == "C":
+                return self.forward_compiled(x, skip)
         if x.device.type == "cpu":
             return self.forward_torch(x, skip)
         if (
@@ -102,12 +103,16 @@ class FastConv2d(nn.Module):
         return calls
 
     def cpu_candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
-        """Return the ways to run an upsampling convolution on a CPU; torch's operators come first."""
-        relu = self.activation == "relu"
-        return {
-            "torch": lambda: self.forward_torch(x),
-            "C": lambda: native_upsample.upsample_conv2d(x, self._packed_native(), self.bias, relu),
-        }
+        """Return the ways to run a 3x3 convolution on a CPU; torch's operators come first."""
+        return {"torch": lambda: self.forward_torch(x), "C": lambda: self.forward_compiled(x)}
+
+    def forward_compiled(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Run the kernel in C, which must take this input (:meth:`runs_compiled`)."""
+        if (packed := self._packed.get(("C",))) is None:
+            packed = self._packed[("C",)] = native_conv.pack(self.weight.double(), self.transposed)
+        if self.transposed:
+            return native_conv.upsample_conv2d(x, packed, self.bias, self.activation == "relu")
+        return native_conv.conv2d(x, packed, self.bias, self.activation == "relu", skip)
 
     def runs_compiled(self, x: Tensor) -> bool:
         """Whether the kernel in C takes this layer and input."""
@@ -118,15 +123,10 @@ class FastConv2d(nn.Module):
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or (torch.is_grad_enabled() and x.requires_grad):
             return False
         if self._supported is None:
-            self._supported = native_upsample.verified() and native_upsample.supports(
-                self.weight, self.stride, self.padding, self.activation
+            self._supported = native_conv.verified() and native_conv.supports(
+                self.weight, self.stride, self.padding, self.activation, self.transposed
             )
         return self._supported
-
-    def _packed_native(self) -> Tensor:
-        if (packed := self._packed.get(("C",))) is None:
-            packed = self._packed[("C",)] = native_upsample.pack(self.weight)
-        return packed
 
     def _forward_public(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if self.transposed:

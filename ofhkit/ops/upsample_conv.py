@@ -136,10 +136,10 @@ class _TransposedConv(torch.autograd.Function):
         ctx.save_for_backward(x, kernel)
         ctx.padding = padding
         if native:
-            from ofhkit.ops import native_upsample
+            from ofhkit.ops import native_conv
 
-            if (packed := native_upsample.pack_for(x, kernel)) is not None:
-                return native_upsample.upsample_conv2d(x, packed, bias, relu=False)
+            if (packed := native_conv.pack_for(x, kernel)) is not None:
+                return native_conv.upsample_conv2d(x, packed, bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
     @staticmethod

@@ -1,6 +1,8 @@
 """The compiled kernels: how they come to be, and that nothing depends on them."""
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
-from ofhkit.ops import fuse, native
+from ofhkit.ops import fuse, native, native_conv
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernels cannot be compiled here")
 
@@ -58,9 +60,8 @@ def test_a_compiler_that_fails(fresh, monkeypatch, command):
 
 
 def test_a_symbol_that_is_missing_is_no_crash(fresh, monkeypatch, tmp_path):
-    source = tmp_path / "kernels.c"
-    source.write_text("extern void nowhere(void); void ofhkit_upsample_conv(void) { nowhere(); }")
-    monkeypatch.setattr(native, "SOURCE", source)
+    (tmp_path / "all.c").write_text("extern void nowhere(void); void ofhkit_upsample_conv(void) { nowhere(); }")
+    monkeypatch.setattr(native, "SOURCES", tmp_path)
     assert native.library() is None
 
 
@@ -84,12 +85,21 @@ def test_a_folder_that_cannot_be_made(fresh):
 
 def test_another_source_or_compiler_is_another_file(fresh, monkeypatch, tmp_path):
     first = native.build(native.compiler(), fresh)
-    source = tmp_path / "kernels.c"
-    source.write_text(native.SOURCE.read_text() + "/* changed */")
-    monkeypatch.setattr(native, "SOURCE", source)
+    changed = tmp_path / "sources"
+    shutil.copytree(native.SOURCES, changed)
+    (changed / "kernel.h").write_text((changed / "kernel.h").read_text() + "/* changed */")
+    monkeypatch.setattr(native, "SOURCES", changed)
     second = native.build(native.compiler(), fresh)
     monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-g"))
     assert len({first, second, native.build(native.compiler(), fresh)}) == 3
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of another processor")
+@pytest.mark.parametrize("flag", ["-mno-avx512f", "-march=x86-64"])
+def test_processors_with_narrower_vectors(fresh, monkeypatch, flag):
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, flag))
+    assert native.library().ofhkit_block() == 16
+    assert native_conv.verified.__wrapped__()
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("1", False), ("yes", False), ("0", True), ("", True)])
@@ -99,7 +109,7 @@ def test_the_switch(monkeypatch, value, allowed):
 
 
 def test_several_processes_at_once(fresh):
-    code = "from ofhkit.ops import native_upsample; raise SystemExit(not native_upsample.verified())"
+    code = "from ofhkit.ops import native_conv; raise SystemExit(not native_conv.verified())"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     jobs = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
     assert [job.wait(timeout=300) for job in jobs] == [0, 0, 0]

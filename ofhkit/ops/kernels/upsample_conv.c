@@ -4,91 +4,35 @@
        S m + (w0+w1)(l-m),  S m + w0 (l-m),  S m + w2 (r-m),  S m + (w1+w2)(r-m),   S = w0+w1+w2:
    five products. In two dimensions this makes 25 products for 16 outputs, where the phases need 64 and the convolution
    of the enlarged map 144. Every product is one matrix product (tiles x channels by channels x outputs) that starts
-   from the sums it is to be added to, so nothing is combined afterwards.
+   from the sums it is to be added to, so nothing is combined afterwards. */
 
-   Built by ofhkit/ops/native.py at run time; threads are those of the OpenMP runtime that torch has loaded. */
+#include "kernel.h"
 
-#include <string.h>
+enum { PANELS = 9, PRODUCTS = 25 };
 
-#if defined(__AVX512F__)
-enum { LANES = 16, TILES = 8 };
-#else
-enum { LANES = 8, TILES = 4 };
-#endif
-enum { BLOCK = 2 * LANES, PANELS = 9, PRODUCTS = 25, MAX_CHANNELS = 4096 };
-
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int ivec __attribute__((vector_size(4 * LANES)));
-
-extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned);
-extern int omp_get_thread_num(void);
-
-typedef struct {
-    const float *x, *weight, *bias;
-    float *y, *scratch;
-    long height, width, in, out, rows, strips, groups, tasks, next, room;
-    int relu, threads;
-} job;
-
-#define INLINE static inline __attribute__((always_inline))
-INLINE void multiply(vec sum[TILES][2], const float *a, long stride, const float *weight) {
-    for (long k = 0; k < stride; k++) {
-        vec w0 = *(const vec *)(weight + k * BLOCK), w1 = *(const vec *)(weight + k * BLOCK + LANES);
-#pragma GCC unroll 8
-        for (int m = 0; m < TILES; m++) {
-            vec pixel = a[m * stride + k] - (vec){0};
-            sum[m][0] += pixel * w0;
-            sum[m][1] += pixel * w1;
-        }
-    }
+static void from_zero(const float *a, long in, const float *weight, float *out) {
+    product(a, in, weight, 0, out);
 }
 
-/* The sums start from zero, from one earlier result, or from two. */
-INLINE void start(vec sum[TILES][2], const float *first, const float *second) {
-#pragma GCC unroll 8
-    for (int m = 0; m < TILES; m++)
-#pragma GCC unroll 2
-        for (int n = 0; n < 2; n++) {
-            sum[m][n] = first ? *(const vec *)(first + m * BLOCK + n * LANES) : (vec){0};
-            if (second) sum[m][n] += *(const vec *)(second + m * BLOCK + n * LANES);
-        }
+static void from_sum(const float *a, long in, const float *weight, const float *first, float *out) {
+    product(a, in, weight, first, out);
 }
 
-INLINE void keep(const float *a, long stride, const float *weight, const float *first, float *out) {
-    vec sum[TILES][2];
-    start(sum, first, 0);
-    multiply(sum, a, stride, weight);
-#pragma GCC unroll 8
-    for (int m = 0; m < TILES; m++)
-#pragma GCC unroll 2
-        for (int n = 0; n < 2; n++) *(vec *)(out + m * BLOCK + n * LANES) = sum[m][n];
-}
-
-static void from_zero(const float *a, long stride, const float *weight, float *out) {
-    keep(a, stride, weight, 0, out);
-}
-
-static void from_sum(const float *a, long stride, const float *weight, const float *first, float *out) {
-    keep(a, stride, weight, first, out);
-}
-
-static void finish(const float *a, long stride, const float *weight, const float *first, const float *second,
+static void finish(const float *a, long in, const float *weight, const float *first, const float *second,
                    float *y, long step, long count, int relu) {
     vec sum[TILES][2];
     start(sum, first, second);
-    multiply(sum, a, stride, weight);
+    multiply(sum, a, in, weight);
 #pragma GCC unroll 8
     for (int m = 0; m < TILES; m++)
 #pragma GCC unroll 2
         for (int n = 0; n < 2; n++) {
-            if (relu) sum[m][n] = (vec)((ivec)sum[m][n] & ~(ivec)(sum[m][n] < (vec){0}));
-            if (m < count) *(vec *)(y + m * step + n * LANES) = sum[m][n];
+            if (relu) sum[m][n] = rectified(sum[m][n]);
+            if (m < count) STORE(y + m * step + n * LANES) = sum[m][n];
         }
 }
 
 static long padded(long width) { return (width / 2 + TILES) / TILES * TILES + 1; }
-static long max(long a, long b) { return a > b ? a : b; }
-static long min(long a, long b) { return a < b ? a : b; }
 
 /* The tiles [first, last) of which output p, at 4t-1+p, lies inside an output of 2*size. */
 static long first(int p) { return p == 0; }
@@ -112,15 +56,15 @@ static void transform(const job *j, const float *x, float *panels, long top, lon
                 float *d = line + tile * j->in + c;
                 vec part[3][3];
                 for (int a = 0; a < 3; a++) {
-                    vec middle = *(const vec *)(near[a][1] + c);
+                    vec middle = LOAD(near[a][1] + c);
                     part[a][0] = middle;
-                    part[a][1] = *(const vec *)(near[a][0] + c) - middle;
-                    part[a][2] = *(const vec *)(near[a][2] + c) - middle;
+                    part[a][1] = LOAD(near[a][0] + c) - middle;
+                    part[a][2] = LOAD(near[a][2] + c) - middle;
                 }
                 for (int b = 0; b < 3; b++) {
-                    *(vec *)(d + b * size) = part[1][b];
-                    *(vec *)(d + (3 + b) * size) = part[0][b] - part[1][b];
-                    *(vec *)(d + (6 + b) * size) = part[2][b] - part[1][b];
+                    STORE(d + b * size) = part[1][b];
+                    STORE(d + (3 + b) * size) = part[0][b] - part[1][b];
+                    STORE(d + (6 + b) * size) = part[2][b] - part[1][b];
                 }
             }
         }
@@ -168,24 +112,18 @@ static void products(const job *j, const float *panels, float *sums, float *y, l
                            4 * j->out, end - tile, j->relu);
 }
 
-static void work(void *argument) {
-    job *j = argument;
-    float *panels = j->scratch + (j->threads > 1 ? omp_get_thread_num() : 0) * j->room;
-    float *sums = panels + PANELS * j->rows * padded(j->width) * j->in;
-    long task, blocks = j->out / BLOCK, tiles = j->height / 2 + 1;
-    while ((task = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED)) < j->tasks) {
-        long group = task % j->groups, strip = task / j->groups % j->strips, image = task / j->groups / j->strips;
-        long top = strip * j->rows, bottom = min(top + j->rows, tiles);
-        transform(j, j->x + image * j->height * j->width * j->in, panels, top, bottom);
-        for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++)
-            products(j, panels, sums, j->y + image * 4 * j->height * j->width * j->out, block, top, bottom);
-    }
+static void strip(const job *j, float *scratch, long image, long strip, long group) {
+    long blocks = j->out / BLOCK, top = strip * j->rows, bottom = min(top + j->rows, j->height / 2 + 1);
+    float *sums = scratch + PANELS * j->rows * padded(j->width) * j->in;
+    transform(j, j->x + image * j->height * j->width * j->in, scratch, top, bottom);
+    for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++)
+        products(j, scratch, sums, j->y + image * 4 * j->height * j->width * j->out, block, top, bottom);
 }
 
 long ofhkit_block(void) { return BLOCK; }
 
 /* Floats of working memory that one thread needs. */
-long ofhkit_upsample_room(long width, long in, long rows) {
+long ofhkit_upsample_conv_room(long width, long in, long rows) {
     return (rows * padded(width) * PANELS * (in + BLOCK) + 15) / 16 * 16;
 }
 
@@ -193,12 +131,8 @@ long ofhkit_upsample_room(long width, long in, long rows) {
    rows at a time, the output channels in `groups`; `in` and `out` are multiples of BLOCK, `in` at most MAX_CHANNELS. */
 void ofhkit_upsample_conv(const float *x, const float *weight, const float *bias, float *y, float *scratch, long count,
                           long height, long width, long in, long out, long rows, long groups, int relu, int threads) {
-    long strips = (height / 2 + rows) / rows, tasks = count * strips * groups;
-    threads = (int)min(threads, tasks);
-    job j = {x, weight, bias, y, scratch, height, width, in, out, rows, strips, groups, tasks, 0,
-             ofhkit_upsample_room(width, in, rows), relu, threads};
-    if (threads > 1)
-        GOMP_parallel(work, &j, (unsigned)threads, 0);
-    else
-        work(&j);
+    long strips = (height / 2 + rows) / rows, room = ofhkit_upsample_conv_room(width, in, rows);
+    job j = {strip, x, weight, bias, 0, y, scratch, height, width, in, out, rows, strips, groups,
+             count * strips * groups, room, relu, threads, 0};
+    share(&j);
 }

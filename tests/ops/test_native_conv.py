@@ -16,7 +16,7 @@ from ofhkit.ops import (
     head,
     measured,
     native,
-    native_upsample,
+    native_conv,
     onednn,
     phase_kernel,
     upsample_conv2d,
@@ -24,7 +24,7 @@ from ofhkit.ops import (
     upsampling_head,
 )
 
-pytestmark = pytest.mark.skipif(not native_upsample.verified(), reason="the kernels cannot be compiled here")
+pytestmark = pytest.mark.skipif(not native_conv.verified(), reason="the kernels cannot be compiled here")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def error(y, expected):
 def test_every_size_on_every_number_of_threads(size, count, threads):
     torch.set_num_threads(count)
     x, kernel, bias, expected = example(32, 64, 3, *size)
-    y = native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, False)
+    y = native_conv.upsample_conv2d(x, native_conv.pack(kernel, True), bias, False)
     assert error(y, expected) < 2e-6
     assert y.is_contiguous(memory_format=torch.channels_last)
 
@@ -62,13 +62,13 @@ def test_every_size_on_every_number_of_threads(size, count, threads):
 @pytest.mark.parametrize(("channels", "out_channels"), [(32, 32), (64, 64), (96, 32), (256, 128)])
 def test_every_width(channels, out_channels):
     x, kernel, bias, expected = example(channels, out_channels, 2, 8, 9)
-    assert error(native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, False), expected) < 2e-6
+    assert error(native_conv.upsample_conv2d(x, native_conv.pack(kernel, True), bias, False), expected) < 2e-6
 
 
 @pytest.mark.parametrize("offset", [-3.0, 0.0, 100.0])
 def test_negative_and_large_values_with_relu(offset):
     x, kernel, bias, expected = example(32, 32, 2, 6, 7, offset=offset)
-    y = native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, True)
+    y = native_conv.upsample_conv2d(x, native_conv.pack(kernel, True), bias, True)
     assert (y - expected.relu()).abs().max() < 2e-6 * expected.abs().max()
     assert y.min() >= 0
 
@@ -76,21 +76,21 @@ def test_negative_and_large_values_with_relu(offset):
 def test_no_number_stays_no_number():
     x, kernel, bias, _ = example(32, 32, 1, 4, 4)
     x[0, 3, 1, 1] = torch.nan
-    assert native_upsample.upsample_conv2d(x, native_upsample.pack(kernel), bias, True).isnan().any()
+    assert native_conv.upsample_conv2d(x, native_conv.pack(kernel, True), bias, True).isnan().any()
 
 
 def test_any_layout_and_no_images():
     x, kernel, bias, expected = example(32, 32, 4, 5, 6)
-    packed = native_upsample.pack(kernel)
+    packed = native_conv.pack(kernel, True)
     for view in (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3).contiguous().transpose(2, 3)):
-        assert error(native_upsample.upsample_conv2d(view, packed, bias, False), expected) < 2e-6
-    assert error(native_upsample.upsample_conv2d(x[::2], packed, bias, False), expected[::2]) < 2e-6
-    assert native_upsample.upsample_conv2d(x[:0], packed, bias, False).shape == (0, 32, 10, 12)
+        assert error(native_conv.upsample_conv2d(view, packed, bias, False), expected) < 2e-6
+    assert error(native_conv.upsample_conv2d(x[::2], packed, bias, False), expected[::2]) < 2e-6
+    assert native_conv.upsample_conv2d(x[:0], packed, bias, False).shape == (0, 32, 10, 12)
 
 
 def test_what_it_does_not_take():
     def supported(kernel, stride=(2, 2), padding=1, activation="relu"):
-        return native_upsample.supports(kernel, stride, padding, activation)
+        return native_conv.supports(kernel, stride, padding, activation, True)
 
     def kernel(out_channels, channels, size=3):
         return phase_kernel(torch.randn(out_channels, channels, size, size))
@@ -104,6 +104,64 @@ def test_what_it_does_not_take():
     assert not supported(kernel(32, 32), stride=(1, 1))
     assert not supported(kernel(32, 32), padding=0)
     assert not supported(kernel(32, 32), activation="sigmoid")
+
+
+def test_which_plain_convolutions_it_takes():
+    def supported(weight, stride=(1, 1), padding=1, activation="relu"):
+        return native_conv.supports(weight, stride, padding, activation)
+
+    assert supported(torch.randn(32, 64, 3, 3))
+    assert supported(torch.randn(32, 64, 3, 3), activation=None)
+    assert not supported(torch.randn(32, 32, 5, 5))
+    assert not supported(torch.randn(32, 12, 3, 3))
+    assert not supported(torch.randn(12, 32, 3, 3))
+    assert not supported(torch.full((32, 32, 3, 3), torch.inf))
+    assert not supported(torch.randn(32, 32, 3, 3), stride=(2, 2))
+    assert not supported(torch.randn(32, 32, 3, 3), padding=0)
+    assert not supported(torch.randn(32, 32, 3, 3), activation="sigmoid")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 4), (4, 3), (7, 16), (15, 17), (18, 31), (40, 5)])
+def test_winograd_with_and_without_skip(size, relu, count, threads):
+    torch.set_num_threads(count)
+    torch.manual_seed(0)
+    x, skip = torch.randn(3, 64, *size), torch.randn(3, 96, *size)
+    weight, bias = torch.randn(96, 64, 3, 3) / 24, torch.randn(96)
+    packed = native_conv.pack(weight)
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        got = native_conv.conv2d(x, packed, bias, relu)
+        summed = native_conv.conv2d(x, packed, bias, relu, skip.clone(memory_format=layout))
+        for y, wanted in ((got, expected), (summed, expected + skip)):
+            scale = wanted.abs().max()
+            assert y.is_contiguous(memory_format=torch.channels_last)
+            assert (y - (wanted.relu() if relu else wanted)).abs().max() < 2e-6 * scale
+
+
+@pytest.mark.parametrize("channels", [32, 128, 256])
+def test_winograd_rounds_like_torch(channels):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(2, channels, 16, 16), torch.randn(64, channels, 3, 3), torch.randn(64)
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    theirs = F.conv2d(x, weight, bias, padding=1)
+    y = native_conv.conv2d(x, native_conv.pack(weight), bias, False)
+    assert (y - expected).abs().max() < 4 * (theirs - expected).abs().max()
+
+
+def test_a_layer_with_skip_counts_it_once(monkeypatch):
+    torch.manual_seed(0)
+    x, skip = torch.randn(2, 32, 6, 6), torch.randn(2, 32, 6, 6)
+    layer = FastConv2d(torch.randn(32, 32, 3, 3), torch.randn(32), 1, 1, "relu")
+    expected = layer(x, skip.clone())
+    layer.compile_kernels = True
+    for choice in ("torch", "C"):
+        monkeypatch.setattr(onednn, "choose", lambda *_, choice=choice, **__: choice)
+        assert torch.allclose(layer(x, skip.clone()), expected, atol=1e-4)
+    monkeypatch.undo()
+    monkeypatch.setattr(measured, "_chosen", {})
+    assert torch.allclose(layer(x, skip.clone()), expected, atol=1e-4)
 
 
 def fast(compile_kernels=True):
@@ -151,7 +209,7 @@ def test_a_fused_network_with_and_without(switch, monkeypatch):
     x = torch.rand(3, 3, 16, 16)
     with_kernels = fuse(model)
     taken = [m for m in with_kernels.modules() if isinstance(m, FastConv2d) and m._supported]
-    assert len(taken) == 2  # the second block's first convolution and the head's
+    assert len(taken) == 6  # all but the first and the last, which are narrow
     if switch == "variable":
         monkeypatch.setenv(native.VARIABLE, "1")
     without = fuse(model, compile_kernels=switch == "variable")
@@ -170,8 +228,8 @@ def test_training_runs_it_and_its_gradients_are_those_of_the_phases(size, bias, 
     shift = torch.randn(32, requires_grad=True) if bias else None
     inputs = [t for t in (x, weight, shift) if t is not None]
     calls = []
-    run = native_upsample.upsample_conv2d
-    monkeypatch.setattr(native_upsample, "upsample_conv2d", lambda *a, **k: calls.append(a) or run(*a, **k))
+    run = native_conv.upsample_conv2d
+    monkeypatch.setattr(native_conv, "upsample_conv2d", lambda *a, **k: calls.append(a) or run(*a, **k))
     results = []
     for implementation in ("auto", "phase"):
         y = upsample_conv2d(x, weight, shift, implementation)
@@ -186,8 +244,8 @@ def test_the_head_runs_it_in_training_with_its_weights_packed_once(monkeypatch):
     convs = UpsampleConv2d(32, 32), nn.Conv2d(32, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
     x = torch.randn(3, 32, 4, 4, requires_grad=True)
     packed = []
-    pack = native_upsample.pack
-    monkeypatch.setattr(native_upsample, "pack", lambda kernel: packed.append(kernel) or pack(kernel))
+    pack = native_conv.pack
+    monkeypatch.setattr(native_conv, "pack", lambda kernel, **options: packed.append(kernel) or pack(kernel, **options))
     monkeypatch.setattr(head, "MICRO_BATCH", 1)
     y = upsampling_head(x, *convs)
     assert len(packed) == 1

@@ -1,0 +1,157 @@
+"""3x3 convolutions on a CPU with fewer products, by the compiled kernels: with or without nearest x2 before them.
+
+With it, 25 products for 2x2 input pixels, where the phases need 64; without, Winograd's 16 for 2x2 pixels instead of
+36. ``kernels/*.c`` say how. The rounding error stays that of the plain operators.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ofhkit.ops.native import library
+from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
+
+MAX_CHANNELS = 4096
+FOUR = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # Winograd's, from (w0, w1, w2)
+ORDER = [(0, 0), *((p, 0) for p in range(1, 5)), *((0, q) for q in range(1, 5))]
+ORDER += [(p, q) for p in range(1, 5) for q in range(1, 5)]
+
+
+def pack_for(x: Tensor, kernel: Tensor) -> Tensor | None:
+    """Return the packed weights of a phase kernel (C, O, 4, 4), or ``None`` where the C kernel cannot run on ``x``."""
+    if x.device.type != "cpu" or {x.dtype, kernel.dtype} != {torch.float32} or not x.numel():
+        return None
+    if kernel.shape[2:] != (4, 4) or torch.compiler.is_compiling() or library() is None or not verified():
+        return None
+    block = library().ofhkit_block()
+    suits = all(width % block == 0 for width in kernel.shape[:2]) and len(kernel) <= MAX_CHANNELS
+    return pack(kernel, transposed=True) if suits else None
+
+
+def supports(
+    weight: Tensor, stride: tuple[int, int], padding: int, activation: str | None, transposed: bool = False
+) -> bool:
+    """Whether a kernel computes this convolution, or this transposed one if :func:`ofhkit.ops.phase_kernel` made it."""
+    block = library().ofhkit_block()
+    channels = weight.shape[0 if transposed else 1]
+    size, step = (4, 2) if transposed else (3, 1)
+    if (*weight.shape[2:], *stride, padding) != (size, size, step, step, 1) or activation not in (None, "relu"):
+        return False
+    if weight.shape[0] % block or weight.shape[1] % block or channels > MAX_CHANNELS or not weight.isfinite().all():
+        return False
+    if not transposed:
+        return True
+    pairs = (
+        weight[:, :, 0] + weight[:, :, 2] - weight[:, :, 1] - weight[:, :, 3],
+        weight[..., 0] + weight[..., 2] - weight[..., 1] - weight[..., 3],
+    )  # all are w0 + w1 + w2
+    return all(bool(difference.abs().max() <= 1e-5 * weight.abs().max()) for difference in pairs)
+
+
+def pack(weight: Tensor, transposed: bool = False) -> Tensor:
+    """Return the weights of the products: of a phase kernel where ``transposed``.
+
+    Shape:
+        (O, C, 3, 3) -> (O / block, 16, C, block) or (C, O, 4, 4) -> (O / block, 25, C, block)
+    """
+    block = library().ofhkit_block()
+    if transposed:
+        rows = [_five(row) for row in _five(weight.unbind(2))]  # five rows of five columns (C, O)
+        parts = torch.stack([rows[p][q] for p, q in ORDER])  # (25, C, O)
+    else:
+        form = torch.tensor(FOUR, dtype=torch.float64)
+        parts = torch.einsum("ai,ocij,bj->abco", form, weight.double(), form).flatten(0, 1)
+    return parts.unflatten(2, (-1, block)).permute(2, 0, 1, 3).float().contiguous()
+
+
+def _five(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """From (w2, w1+w2, w0+w1, w0), along the last axis of a tensor, the five weights: S, w0+w1, w0, w2, w1+w2."""
+    w2, right, left, w0 = taps.unbind(-1) if isinstance(taps, Tensor) else taps
+    return [w2 + left, left, w0, w2, right]
+
+
+def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    """Upsample, convolve, and apply ReLU if so.
+
+    Shape:
+        ``x`` (N, C, H, W), ``packed`` as :func:`pack` -> (N, O, 2H, 2W), channels_last.
+    """
+    count, _, height, width = x.shape
+    y = torch.empty(count, 2 * height, 2 * width, packed.shape[0] * packed.shape[3])
+    bias = y.new_zeros(y.shape[-1]) if bias is None else bias.contiguous()
+    return _run("upsample_conv", x, packed, [bias, y], (height // 2 + 1, width // 2 + 1), relu)
+
+
+def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | None = None) -> Tensor:
+    """Convolve, add ``skip``, which may be overwritten, and apply ReLU if so.
+
+    Shape:
+        ``x`` (N, C, H, W), ``packed`` as :func:`pack`, ``skip`` (N, O, H, W) -> (N, O, H, W), channels_last.
+    """
+    count, _, height, width = x.shape
+    if skip is None:
+        y = torch.empty(count, height, width, packed.shape[0] * packed.shape[3])
+    else:
+        y = skip.permute(0, 2, 3, 1).contiguous()
+    tiles = (height + 1) // 2, (width + 1) // 2
+    return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
+
+
+def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, int], relu: bool) -> Tensor:
+    """Call the kernel ``name`` on all of torch's threads."""
+    x = x.permute(0, 2, 3, 1).contiguous()
+    y = tensors[-1]
+    if y.numel():
+        kernels, threads = library(), torch.get_num_threads()
+        count, height, width, channels = x.shape
+        blocks = len(packed)
+        rows, groups = _divide(count, tiles, channels, blocks, threads)
+        scratch = torch.empty(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
+        addresses = [None if t is None else t.data_ptr() for t in (x, packed, *tensors, scratch)]
+        sizes = count, height, width, channels, y.shape[-1], rows, groups
+        getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, relu, threads)
+    return y.permute(0, 3, 1, 2)
+
+
+def _divide(count: int, tiles: tuple[int, int], channels: int, blocks: int, threads: int) -> tuple[int, int]:
+    """Return the rows of tiles that are computed together and the groups of output channels, as the threads need.
+
+    The panels of some 64 tiles of 128 channels stay in a core's own cache.
+
+    >>> [_divide(count, (8, 8), 64, 2, threads) for count, threads in ((4, 2), (1, 2), (1, 8))]
+    [(8, 1), (8, 2), (2, 2)]
+    """
+    high, wide = tiles
+    together = min(max(8192 // channels, 32), 80)
+    strips = -(-high // max(1, round(together / wide)))
+    while count * strips * blocks < threads and strips < high:
+        strips += 1
+    rows = -(-high // strips)
+    shares = count * -(-high // rows)
+    return rows, 1 if shares % threads == 0 or shares >= 4 * threads else blocks
+
+
+@functools.cache
+def verified() -> bool:
+    """Whether the compiled kernels can be had here and agree with the plain operators."""
+    if (kernels := library()) is None:
+        return False
+    block = kernels.ofhkit_block()
+    generator = torch.Generator().manual_seed(0)
+    for size in ((1, 2), (5, 4)):
+        x, skip = (torch.randn(2, block, *size, generator=generator) for _ in range(2))
+        weight = torch.randn(block, block, 3, 3, generator=generator).double()
+        bias = torch.randn(block, generator=generator)
+        wanted = F.conv2d(x.double(), weight, bias.double(), padding=1) + skip
+        enlarged = F.conv2d(upsample_nearest(x.double()), weight, bias.double(), padding=1)
+        y = conv2d(x, pack(weight), bias, True, skip.clone())
+        larger = upsample_conv2d(x, pack(phase_kernel(weight), True), bias, True)
+        for got, expected in ((y, wanted), (larger, enlarged)):
+            if not (got - expected.relu()).abs().max() <= 1e-5 * expected.abs().max():
+                return False
+    return True

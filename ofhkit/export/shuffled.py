@@ -31,7 +31,7 @@ class ShuffledConv2d(nn.Module):
 
     def __init__(self, layer: FastConv2d):
         super().__init__()
-        if not layer.transposed or layer.stride != 2:
+        if not layer.transposed or layer.stride != (2, 2):
             raise OfhkitError(f"ShuffledConv2d needs a transposed convolution of stride 2, not {layer}")
         channels, out_channels, size, _ = layer.weight.shape
         joined = [[(shift, _tap(layer.padding, phase, shift)) for shift in range(-size, size + 1)] for phase in (0, 1)]

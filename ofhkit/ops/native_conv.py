@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ofhkit.errors import OfhkitError
 from ofhkit.ops.native import library
 from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
 
@@ -97,13 +98,16 @@ def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | N
     if skip is None:
         y = torch.empty(count, height, width, packed.shape[0] * packed.shape[3])
     else:
-        y = skip.permute(0, 2, 3, 1).contiguous()
+        y = skip.expand(count, packed.shape[0] * packed.shape[3], height, width).permute(0, 2, 3, 1).contiguous()
     tiles = (height + 1) // 2, (width + 1) // 2
     return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
 
 
 def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, int], relu: bool) -> Tensor:
-    """Call the kernel ``name`` on all of torch's threads."""
+    """Call the kernel ``name`` on all of torch's threads; it trusts what it is given, so all is checked here."""
+    floats = all(t is None or t.dtype == torch.float32 for t in (x, packed, *tensors))
+    if not floats or x.shape[1] != packed.shape[2] or len(tensors[0]) != packed.shape[0] * packed.shape[3]:
+        raise OfhkitError(f"The weights for {packed.shape[2]} float32 channels do not fit {tuple(x.shape)}, {x.dtype}.")
     x = x.permute(0, 2, 3, 1).contiguous()
     y = tensors[-1]
     if y.numel():

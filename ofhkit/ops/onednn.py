@@ -120,6 +120,8 @@ class FastConv2d(nn.Module):
             return False
         if not x.dtype == self.weight.dtype == self.bias.dtype == torch.float32:
             return False
+        if x.ndim != 4 or x.shape[1] != self.weight.shape[0 if self.transposed else 1]:
+            return False
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or (torch.is_grad_enabled() and x.requires_grad):
             return False
         if self._supported is None:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ofhkit.errors import OfhkitError
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import (
     FastConv2d,
@@ -162,6 +163,23 @@ def test_a_layer_with_skip_counts_it_once(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(measured, "_chosen", {})
     assert torch.allclose(layer(x, skip.clone()), expected, atol=1e-4)
+
+
+def test_what_does_not_fit_is_refused_before_memory_is_read():
+    x, kernel, bias, _ = example(32, 32, 1, 4, 4)
+    packed, upsampling = native_conv.pack(torch.randn(32, 32, 3, 3)), native_conv.pack(kernel, True)
+    for call, weights in ((native_conv.conv2d, packed), (native_conv.upsample_conv2d, upsampling)):
+        for wrong in (x[:, :16], x.double()):
+            with pytest.raises(OfhkitError, match="do not fit"):
+                call(wrong, weights, bias, False)
+        with pytest.raises(OfhkitError, match="do not fit"):
+            call(x, weights, bias[:16], False)
+    with pytest.raises(RuntimeError):
+        native_conv.conv2d(x, packed, bias, False, torch.zeros(1, 32, 3, 4))
+    summed = native_conv.conv2d(x, packed, bias, False, torch.ones(1, 32, 1, 1))
+    assert torch.allclose(summed, native_conv.conv2d(x, packed, bias, False) + 1, atol=1e-5)
+    with pytest.raises(RuntimeError):
+        fast()(x[:, :16])
 
 
 def fast(compile_kernels=True):

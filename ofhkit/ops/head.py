@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from ofhkit.errors import OfhkitError
 from ofhkit.ops import native_conv
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
 from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
@@ -24,8 +24,8 @@ _aten = torch.ops.aten
 def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: nn.Conv2d) -> Tensor:
     """Return ``sigmoid(conv3(relu(conv2(relu(conv1(x))))))``, where ``conv1`` upsamples twofold.
 
-    In training on a CPU, micro-batches; elsewhere, and with an implementation other than the phase form, the plain
-    chain. The convolutions are 3x3, padded, with biases.
+    In training on a CPU, micro-batches; elsewhere, with an implementation other than the phase form, and where one of
+    the convolutions has hooks, the plain chain. The convolutions are 3x3, padded, with biases.
 
     Shape:
         (N, C, H, W), any range -> (N, O, 2H, 2W) in (0, 1)
@@ -34,7 +34,7 @@ def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: n
     >>> upsampling_head(torch.rand(2, 4, 8, 8), *convs).shape
     torch.Size([2, 3, 16, 16])
     """
-    if _in_micro_batches(x, conv1):
+    if _in_micro_batches(x, conv1, conv2, conv3):
         first = phase_kernel(conv1.weight), conv1.bias
         return _Head.apply(
             x, conv1.implementation == "auto", *first, conv2.weight, conv2.bias, conv3.weight, conv3.bias
@@ -44,14 +44,20 @@ def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: n
     return torch.sigmoid(conv3(x))
 
 
-def _in_micro_batches(x: Tensor, conv1: UpsampleConv2d) -> bool:
+def _in_micro_batches(x: Tensor, conv1: UpsampleConv2d, *others: nn.Conv2d) -> bool:
     return (
         x.device.type == "cpu"
         and x.numel() > 0
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and conv1.implementation in ("auto", "phase")
+        and not any(_hooked(conv) for conv in (conv1, *others))
     )
+
+
+def _hooked(module: nn.Module) -> bool:
+    kinds = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
+    return any(kinds)
 
 
 class _Head(torch.autograd.Function):
@@ -62,7 +68,7 @@ class _Head(torch.autograd.Function):
         kernel, b1, w2, b2, w3, b3 = (p.to(x.dtype) for p in parameters)
         size = max(1, MICRO_BATCH // (4 * x[0, 0].numel() * len(b1)))
         parts = x.split(size)
-        packed = native_conv.pack_for(x, kernel) if native else None
+        packed = native_conv.pack_for(x, kernel, b1) if native else None
         maps: list[tuple[Tensor, Tensor, Tensor]] = []
         with torch.autocast("cpu", enabled=False):
             for part in parts:
@@ -78,8 +84,12 @@ class _Head(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad: Tensor):
+        if torch.is_grad_enabled():
+            raise OfhkitError(
+                "upsampling_head has no second derivative (create_graph=True): "
+                "call ofhkit.ops.set_implementation(model, 'plain') first."
+            )
         x, kernel, w2, w3, y, *maps = ctx.saved_tensors
         grads_x, sums = [], []
         pieces = zip(x.split(ctx.size), y.split(ctx.size), grad.to(x.dtype).split(ctx.size), strict=True)

@@ -36,7 +36,7 @@ def choose(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: i
         return reference
     expected = candidates[reference]()
     if not (expected.numel() and expected.isfinite().all()):
-        return expected  # nothing to compare with; the next call may bring it
+        return reference  # nothing to compare with; the next call may bring it
     times = {reference: _time(candidates[reference], rounds)}
     tolerance = {torch.float32: 5e-3, torch.float64: 1e-9}.get(expected.dtype, 5e-2)  # tf32 may be allowed
     for name in others:

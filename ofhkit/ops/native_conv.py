@@ -11,23 +11,33 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.native import library
 from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
+KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their own
 FOUR = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # Winograd's, from (w0, w1, w2)
 ORDER = [(0, 0), *((p, 0) for p in range(1, 5)), *((0, q) for q in range(1, 5))]
 ORDER += [(p, q) for p in range(1, 5) for q in range(1, 5)]
 
 
-def pack_for(x: Tensor, kernel: Tensor) -> Tensor | None:
+def readable(x: Tensor, channels: int, *others: Tensor | None) -> bool:
+    """Whether C may read these tensors: in memory, float32, ``x`` with the weights' channels, recorded by nobody."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_in_torch_dispatch_mode():
+        return False
+    for t in (x, *others):
+        if t is not None and (type(t) not in KINDS or t.device.type != "cpu" or t.dtype != torch.float32):
+            return False
+    return x.ndim == 4 and x.numel() > 0 and x.shape[1] == channels and library() is not None
+
+
+def pack_for(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor | None:
     """Return the packed weights of a phase kernel (C, O, 4, 4), or ``None`` where the C kernel cannot run on ``x``."""
-    if x.device.type != "cpu" or {x.dtype, kernel.dtype} != {torch.float32} or not x.numel():
-        return None
-    if kernel.shape[2:] != (4, 4) or torch.compiler.is_compiling() or library() is None or not verified():
+    if kernel.shape[2:] != (4, 4) or not readable(x, len(kernel), kernel, bias) or not verified():
         return None
     block = library().ofhkit_block()
     suits = all(width % block == 0 for width in kernel.shape[:2]) and len(kernel) <= MAX_CHANNELS
@@ -65,7 +75,7 @@ def pack(weight: Tensor, transposed: bool = False) -> Tensor:
         rows = [_five(row) for row in _five(weight.unbind(2))]  # five rows of five columns (C, O)
         parts = torch.stack([rows[p][q] for p, q in ORDER])  # (25, C, O)
     else:
-        form = torch.tensor(FOUR, dtype=torch.float64)
+        form = weight.new_tensor(FOUR, dtype=torch.float64)
         parts = torch.einsum("ai,ocij,bj->abco", form, weight.double(), form).flatten(0, 1)
     return parts.unflatten(2, (-1, block)).permute(2, 0, 1, 3).float().contiguous()
 
@@ -83,7 +93,7 @@ def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) 
         ``x`` (N, C, H, W), ``packed`` as :func:`pack` -> (N, O, 2H, 2W), channels_last.
     """
     count, _, height, width = x.shape
-    y = torch.empty(count, 2 * height, 2 * width, packed.shape[0] * packed.shape[3])
+    y = x.new_empty(count, 2 * height, 2 * width, packed.shape[0] * packed.shape[3])
     bias = y.new_zeros(y.shape[-1]) if bias is None else bias.contiguous()
     return _run("upsample_conv", x, packed, [bias, y], (height // 2 + 1, width // 2 + 1), relu)
 
@@ -96,7 +106,7 @@ def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | N
     """
     count, _, height, width = x.shape
     if skip is None:
-        y = torch.empty(count, height, width, packed.shape[0] * packed.shape[3])
+        y = x.new_empty(count, height, width, packed.shape[0] * packed.shape[3])
     else:
         y = skip.expand(count, packed.shape[0] * packed.shape[3], height, width).permute(0, 2, 3, 1).contiguous()
     tiles = (height + 1) // 2, (width + 1) // 2
@@ -115,7 +125,7 @@ def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, 
         count, height, width, channels = x.shape
         blocks = len(packed)
         rows, groups = _divide(count, tiles, channels, blocks, threads)
-        scratch = torch.empty(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
+        scratch = x.new_empty(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
         addresses = [None if t is None else t.data_ptr() for t in (x, packed, *tensors, scratch)]
         sizes = count, height, width, channels, y.shape[-1], rows, groups
         getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, relu, threads)
@@ -147,10 +157,11 @@ def verified() -> bool:
         return False
     block = kernels.ofhkit_block()
     generator = torch.Generator().manual_seed(0)
+    randn = functools.partial(torch.randn, generator=generator, dtype=torch.float32, device="cpu")
     for size in ((1, 2), (5, 4)):
-        x, skip = (torch.randn(2, block, *size, generator=generator) for _ in range(2))
-        weight = torch.randn(block, block, 3, 3, generator=generator).double()
-        bias = torch.randn(block, generator=generator)
+        x, skip = (randn(2, block, *size) for _ in range(2))
+        weight = randn(block, block, 3, 3).double()
+        bias = randn(block)
         wanted = F.conv2d(x.double(), weight, bias.double(), padding=1) + skip
         enlarged = F.conv2d(upsample_nearest(x.double()), weight, bias.double(), padding=1)
         y = conv2d(x, pack(weight), bias, True, skip.clone())

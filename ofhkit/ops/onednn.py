@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ofhkit.ops import native_conv
 from ofhkit.ops.measured import choose, fastest
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
-from ofhkit.ops.native import library
 from ofhkit.ops.triton_support import usable
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
@@ -65,7 +64,7 @@ class FastConv2d(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Convolve, add ``skip``, activate."""
-        if self.compile_kernels and self.runs_compiled(x):
+        if self.compile_kernels and self.runs_compiled(x, skip):
             key = ("C", self.weight.shape, self.transposed, torch.get_num_threads())
             if choose(key, self.cpu_candidates(x), rounds=7) == "C":
                 return self.forward_compiled(x, skip)
@@ -114,15 +113,12 @@ class FastConv2d(nn.Module):
             return native_conv.upsample_conv2d(x, packed, self.bias, self.activation == "relu")
         return native_conv.conv2d(x, packed, self.bias, self.activation == "relu", skip)
 
-    def runs_compiled(self, x: Tensor) -> bool:
+    def runs_compiled(self, x: Tensor, skip: Tensor | None = None) -> bool:
         """Whether the kernel in C takes this layer and input."""
-        if x.device.type != "cpu" or not x.numel() or library() is None:
+        channels = self.weight.shape[0 if self.transposed else 1]
+        if not native_conv.readable(x, channels, self.weight, self.bias, skip):
             return False
-        if not x.dtype == self.weight.dtype == self.bias.dtype == torch.float32:
-            return False
-        if x.ndim != 4 or x.shape[1] != self.weight.shape[0 if self.transposed else 1]:
-            return False
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or (torch.is_grad_enabled() and x.requires_grad):
+        if torch.is_grad_enabled() and x.requires_grad:
             return False
         if self._supported is None:
             self._supported = native_conv.verified() and native_conv.supports(

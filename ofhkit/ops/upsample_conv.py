@@ -138,7 +138,7 @@ class _TransposedConv(torch.autograd.Function):
         if native:
             from ofhkit.ops import native_conv
 
-            if (packed := native_conv.pack_for(x, kernel)) is not None:
+            if (packed := native_conv.pack_for(x, kernel, bias)) is not None:
                 return native_conv.upsample_conv2d(x, packed, bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 

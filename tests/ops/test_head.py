@@ -3,8 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.nn.utils.prune
 from torch import nn
 
+from ofhkit.errors import OfhkitError
 from ofhkit.ops import UpsampleConv2d, head, upsampling_head
 
 
@@ -88,3 +90,37 @@ def test_autocast_is_as_near_to_float32_as_the_plain_chain_is_and_its_gradients_
         assert all(g.dtype == torch.float32 for g in got)
         errors.append([(g - want).norm() / want.norm() for g, want in zip([y, *got], [exact, *wanted], strict=True)])
     assert all(ours < 1.5 * plain + 1e-3 for ours, plain in zip(*errors, strict=True))
+
+
+def test_a_second_derivative_is_refused_or_right():
+    convs = make()
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(OfhkitError, match="no second derivative"):
+        torch.autograd.grad(upsampling_head(x, *convs).sum(), x, create_graph=True)
+    convs[0].implementation = "plain"
+    penalties = []
+    for chain in (upsampling_head, oracle):
+        (slope,) = torch.autograd.grad(chain(x, *convs).sum(), x, create_graph=True)
+        penalties.append(torch.autograd.grad(slope.square().sum(), [x, *parameters(convs)]))
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(*penalties, strict=True))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_hooks_are_called(which):
+    convs, seen = make(), []
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64, requires_grad=True)
+    convs[which].register_forward_hook(lambda *_: seen.append(which))
+    y = upsampling_head(x, *convs)
+    assert seen == [which]
+    assert (y - oracle(x, *convs)).abs().max() < 1e-12
+
+
+def test_pruned_weights_follow_their_originals():
+    convs = make()
+    nn.utils.prune.l1_unstructured(convs[1], "weight", 0.5)
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        y = upsampling_head(x, *convs)
+        y.sum().backward()
+        assert (y - oracle(x, *convs)).abs().max() < 1e-12
+        convs[1].weight_orig.data.mul_(2)

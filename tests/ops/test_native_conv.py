@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ofhkit.errors import OfhkitError
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
@@ -182,6 +184,13 @@ def test_what_does_not_fit_is_refused_before_memory_is_read():
         fast()(x[:, :16])
 
 
+def test_a_skip_of_another_precision_goes_through_torch():
+    x, skip = torch.randn(2, 32, 6, 6), torch.randn(2, 32, 6, 6)
+    layer = FastConv2d(torch.randn(32, 32, 3, 3), torch.randn(32), 1, 1, "relu")
+    assert layer.runs_compiled(x, skip)
+    assert not layer.runs_compiled(x, skip.double())
+
+
 def fast(compile_kernels=True):
     _, kernel, bias, _ = example(32, 32, 1, 2, 2)
     layer = FastConv2d(kernel, bias, 2, 1, "relu", transposed=True)
@@ -269,3 +278,54 @@ def test_the_head_runs_it_in_training_with_its_weights_packed_once(monkeypatch):
     assert len(packed) == 1
     with torch.no_grad():
         assert (y - upsampling_head(x, *convs)).abs().max() < 1e-5
+
+
+@pytest.fixture
+def _double_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_double_by_default")
+def test_the_default_precision_does_not_matter():
+    native_conv.verified.cache_clear()
+    assert native_conv.verified()
+    x, kernel, bias, expected = example(32, 32, 2, 8, 8)
+    y = native_conv.upsample_conv2d(x.float(), native_conv.pack(kernel, True), bias.float(), False)
+    assert y.dtype == torch.float32
+    assert error(y, expected) < 2e-6
+
+
+def test_weights_of_another_precision_go_through_torch():
+    x, *_ = example(32, 32, 2, 8, 8)
+    assert fast().runs_compiled(x)
+    assert not fast().double().runs_compiled(x)
+    assert not fast().bfloat16().runs_compiled(x)
+
+
+def test_a_used_layer_follows_weights_that_are_loaded():
+    x, _, _, expected = example(32, 32, 2, 8, 8)
+    layer, other = fast(), fast()
+    layer.weight.zero_()
+    layer(x)
+    layer.load_state_dict(other.state_dict())
+    assert error(layer(x), expected.relu()) < 2e-6
+
+
+@pytest.mark.parametrize("implementation", ["auto", "plain"])
+def test_what_does_not_fit_is_refused_by_torch(implementation):
+    conv = UpsampleConv2d(32, 32, implementation=implementation)
+    with pytest.raises(RuntimeError, match="to have 32 channels"):
+        conv(torch.randn(1, 64, 4, 4))
+    conv.bias.data = conv.bias.data.double()
+    with pytest.raises(RuntimeError, match="type"):
+        conv(torch.randn(1, 32, 4, 4))
+
+
+def test_tensors_without_memory_and_recorded_ones_go_through_torch():
+    conv, x = UpsampleConv2d(32, 32), torch.randn(1, 32, 4, 4)
+    with FakeTensorMode():
+        assert UpsampleConv2d(32, 32)(torch.randn(1, 32, 4, 4)).shape == (1, 32, 8, 8)
+    recorded = make_fx(conv)(torch.zeros_like(x))
+    assert torch.allclose(recorded(x), conv(x), atol=1e-5)

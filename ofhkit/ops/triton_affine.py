@@ -195,8 +195,13 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def dense(x: Tensor) -> tuple[Tensor, bool]:
     """Return ``x`` in one of the two layouts the kernels know, and whether that is channels_last."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    last = keeps_channels_last(x)
     return (x if last else x.contiguous()), last
+
+
+def keeps_channels_last(x: Tensor) -> bool:
+    """Whether the kernels write a map for ``x`` with its channels last."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def tiles(pixels: int, channels: int, last: bool) -> tuple[int, int, int, int]:

@@ -114,5 +114,4 @@ def _affine_of(weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: flo
 
 
 def _fake(x: Tensor, upsample: bool) -> Tensor:
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return output_like(x, x.shape[1], 2 if upsample else 1, last)
+    return output_like(x, x.shape[1], 2 if upsample else 1, kernels.keeps_channels_last(x))

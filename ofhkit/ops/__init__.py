@@ -1,6 +1,7 @@
 """Fused upsampling operators (reference, exact algebra, Triton kernels) and layers that span several processes."""
 
 from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
+from ofhkit.ops.conv3x3 import Conv3x3
 from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
 from ofhkit.ops.frozen_loss import frozen_loss
 from ofhkit.ops.fusion import FusedNetwork, fuse
@@ -21,6 +22,7 @@ from ofhkit.ops.upsample_conv import (
 
 __all__ = [
     "IMPLEMENTATIONS",
+    "Conv3x3",
     "FastConv2d",
     "FusedHead",
     "FusedNetwork",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import native_conv
+from ofhkit.ops.conv3x3 import convolve, mirrored
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
 from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
 
@@ -68,7 +69,8 @@ class _Head(torch.autograd.Function):
         kernel, b1, w2, b2, w3, b3 = (p.to(x.dtype) for p in parameters)
         size = max(1, MICRO_BATCH // (4 * x[0, 0].numel() * len(b1)))
         parts = x.split(size)
-        packed = native_conv.pack_for(x, kernel, b1) if native else None
+        native = native and native_conv.suits(x, kernel, b1, transposed=True)
+        packed = native_conv.pack(kernel, transposed=True) if native else None
         maps: list[tuple[Tensor, Tensor, Tensor]] = []
         with torch.autocast("cpu", enabled=False):
             for part in parts:
@@ -76,11 +78,11 @@ class _Head(torch.autograd.Function):
                     y1 = F.conv_transpose2d(part, kernel, b1, stride=2, padding=1).relu_()
                 else:
                     y1 = native_conv.upsample_conv2d(part, packed, b1, relu=True)
-                y2 = F.conv2d(y1, w2, b2, padding=1).relu_()
+                y2 = convolve(y1, w2, b2, 1, relu=True) if native else F.conv2d(y1, w2, b2, padding=1).relu_()
                 maps.append((y1, y2, narrow_conv2d(y2, w3, b3, padding=1).sigmoid_()))
         y = torch.cat([y3 for *_, y3 in maps])
         ctx.save_for_backward(x, kernel, w2, w3, y, *(m for y1, y2, _ in maps for m in (y1, y2)))
-        ctx.size, ctx.dtypes = size, [p.dtype for p in parameters]
+        ctx.native, ctx.size, ctx.dtypes = native, size, [p.dtype for p in parameters]
         return y
 
     @staticmethod
@@ -97,8 +99,8 @@ class _Head(torch.autograd.Function):
             g = _aten.sigmoid_backward(g, y3)
             third = narrow_weight_gradient(y2, g, w3, padding=1), g.sum((0, 2, 3))
             g = _relu_backward_(_conv_backward(g, y2, w3, mask=(True, False, False))[0], y2)
-            g, *second = _conv_backward(g, y1, w2)
-            g = _relu_backward_(g, y1)
+            data, *second = _conv_backward(g, y1, w2, mask=(not ctx.native, True, True))
+            g = _relu_backward_(convolve(g, mirrored(w2), None, 1) if ctx.native else data, y1)
             first = _conv_backward(part, g, kernel, stride=2, mask=(False, True, False))[1], g.sum((0, 2, 3))
             grads_x.append(F.conv2d(g, kernel, stride=2, padding=1) if ctx.needs_input_grad[0] else None)
             sums = _add(sums, [*first, *second, *third])

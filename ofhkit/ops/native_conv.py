@@ -20,7 +20,6 @@ from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
 KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their own
-FOUR = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # Winograd's, from (w0, w1, w2)
 ORDER = [(0, 0), *((p, 0) for p in range(1, 5)), *((0, q) for q in range(1, 5))]
 ORDER += [(p, q) for p in range(1, 5) for q in range(1, 5)]
 
@@ -35,13 +34,13 @@ def readable(x: Tensor, channels: int, *others: Tensor | None) -> bool:
     return x.ndim == 4 and x.numel() > 0 and x.shape[1] == channels and library() is not None
 
 
-def pack_for(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor | None:
-    """Return the packed weights of a phase kernel (C, O, 4, 4), or ``None`` where the C kernel cannot run on ``x``."""
-    if kernel.shape[2:] != (4, 4) or not readable(x, len(kernel), kernel, bias) or not verified():
-        return None
+def suits(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool = False) -> bool:
+    """Whether a kernel can run on ``x`` with a 3x3 kernel (O, C, 3, 3), or a phase kernel (C, O, 4, 4)."""
+    channels, size = (weight.shape[0], 4) if transposed else (weight.shape[1], 3)
+    if weight.shape[2:] != (size, size) or not readable(x, channels, weight, bias) or not verified():
+        return False
     block = library().ofhkit_block()
-    suits = all(width % block == 0 for width in kernel.shape[:2]) and len(kernel) <= MAX_CHANNELS
-    return pack(kernel, transposed=True) if suits else None
+    return all(width % block == 0 for width in weight.shape[:2]) and channels <= MAX_CHANNELS
 
 
 def supports(
@@ -75,8 +74,8 @@ def pack(weight: Tensor, transposed: bool = False) -> Tensor:
         rows = [_five(row) for row in _five(weight.unbind(2))]  # five rows of five columns (C, O)
         parts = torch.stack([rows[p][q] for p, q in ORDER])  # (25, C, O)
     else:
-        form = weight.new_tensor(FOUR, dtype=torch.float64)
-        parts = torch.einsum("ai,ocij,bj->abco", form, weight.double(), form).flatten(0, 1)
+        rows = [_four(row) for row in _four(weight.transpose(0, 1).unbind(2))]
+        parts = torch.stack([part for row in rows for part in row])  # (16, C, O)
     return parts.unflatten(2, (-1, block)).permute(2, 0, 1, 3).float().contiguous()
 
 
@@ -86,6 +85,13 @@ def _five(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [w2 + left, left, w0, w2, right]
 
 
+def _four(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """From (w0, w1, w2), along the last axis of a tensor, Winograd's four weights."""
+    w0, w1, w2 = taps.unbind(-1) if isinstance(taps, Tensor) else taps
+    outer = (w0 + w2) / 2
+    return [w0, outer + w1 / 2, outer - w1 / 2, w2]
+
+
 def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
     """Upsample, convolve, and apply ReLU if so.
 
@@ -93,8 +99,8 @@ def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) 
         ``x`` (N, C, H, W), ``packed`` as :func:`pack` -> (N, O, 2H, 2W), channels_last.
     """
     count, _, height, width = x.shape
-    y = x.new_empty(count, 2 * height, 2 * width, packed.shape[0] * packed.shape[3])
-    bias = y.new_zeros(y.shape[-1]) if bias is None else bias.contiguous()
+    y = _empty(x, count, packed, 2 * height, 2 * width)
+    bias = y.new_zeros(y.shape[1]) if bias is None else bias.contiguous()
     return _run("upsample_conv", x, packed, [bias, y], (height // 2 + 1, width // 2 + 1), relu)
 
 
@@ -106,11 +112,17 @@ def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | N
     """
     count, _, height, width = x.shape
     if skip is None:
-        y = x.new_empty(count, height, width, packed.shape[0] * packed.shape[3])
+        y = _empty(x, count, packed, height, width)
     else:
-        y = skip.expand(count, packed.shape[0] * packed.shape[3], height, width).permute(0, 2, 3, 1).contiguous()
+        channels = packed.shape[0] * packed.shape[3]
+        y = skip.expand(count, channels, height, width).contiguous(memory_format=torch.channels_last)
     tiles = (height + 1) // 2, (width + 1) // 2
     return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
+
+
+def _empty(like: Tensor, count: int, packed: Tensor, height: int, width: int) -> Tensor:
+    size = count, packed.shape[0] * packed.shape[3], height, width
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, int], relu: bool) -> Tensor:
@@ -127,9 +139,9 @@ def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, 
         rows, groups = _divide(count, tiles, channels, blocks, threads)
         scratch = x.new_empty(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
         addresses = [None if t is None else t.data_ptr() for t in (x, packed, *tensors, scratch)]
-        sizes = count, height, width, channels, y.shape[-1], rows, groups
+        sizes = count, height, width, channels, y.shape[1], rows, groups
         getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, relu, threads)
-    return y.permute(0, 3, 1, 2)
+    return y
 
 
 def _divide(count: int, tiles: tuple[int, int], channels: int, blocks: int, threads: int) -> tuple[int, int]:

@@ -138,8 +138,8 @@ class _TransposedConv(torch.autograd.Function):
         if native:
             from ofhkit.ops import native_conv
 
-            if (packed := native_conv.pack_for(x, kernel, bias)) is not None:
-                return native_conv.upsample_conv2d(x, packed, bias, relu=False)
+            if native_conv.suits(x, kernel, bias, transposed=True):
+                return native_conv.upsample_conv2d(x, native_conv.pack(kernel, transposed=True), bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
     @staticmethod

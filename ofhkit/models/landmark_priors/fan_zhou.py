@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ofhkit.ops import Conv3x3
 from ofhkit.registry import LANDMARK_PRIORS
 
 
@@ -37,11 +38,11 @@ class FanZhou(nn.Module):
         in_channels, side = 3, 128
         for channels, convs in ((32, 1), (64, 2), (64, 2), (128, 2)):
             for _ in range(convs):
-                layers += [nn.Conv2d(in_channels, channels, 3, padding=padding), nn.ReLU(inplace=True)]
+                layers += [Conv3x3(in_channels, channels, padding), nn.ReLU(inplace=True)]
                 in_channels, side = channels, side - 2 + 2 * padding
             layers.append(nn.MaxPool2d(2))  # 63, 29, 12, 4 without padding
             side //= 2
-        layers += [nn.Conv2d(in_channels, 256, 3, padding=padding), nn.ReLU(inplace=True)]
+        layers += [Conv3x3(in_channels, 256, padding), nn.ReLU(inplace=True)]
         side += 2 * padding - 2  # 2
         self.features = nn.Sequential(*layers)
         self.fc1 = nn.Linear(256 * side * side, 1024)

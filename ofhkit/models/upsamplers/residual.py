@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from ofhkit.functional.resample import upsample_bicubic
 from ofhkit.ops import (
+    Conv3x3,
     FusedHead,
     UpsampleConv2d,
     UpsampledBatchNorm2d,
@@ -42,11 +43,11 @@ class ResidualBlock(nn.Module):
         if upsample_input:
             self.conv1: nn.Conv2d = UpsampleConv2d(in_channels, channels, 3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+            self.conv1 = Conv3x3(in_channels, channels, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = Conv3x3(channels, channels, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv3 = Conv3x3(channels, channels, padding=1, bias=False)
         self.skip = nn.Identity() if in_channels == channels else nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn3 = UpsampledBatchNorm2d(channels)
         self.upsample_input = upsample_input

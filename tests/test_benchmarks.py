@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,6 +88,11 @@ def test_naive_and_lean_steps_start_from_the_same_loss():
     losses = [training.Step((4, 4, 4), 2, CPU, **training.VARIANTS[name])().item() for name in training.VARIANTS
               if name in training.choose(CPU, False, "float32")]  # fmt: skip
     assert losses == pytest.approx([losses[0]] * len(losses), rel=2e-2)
+
+
+def test_the_readmes_speeds_are_those_of_the_results():
+    root = Path(__file__).parents[1]
+    assert summary.speed_table(root / "docs/results") in (root / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_missing_result_names_its_command(tmp_path):

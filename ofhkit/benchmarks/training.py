@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,7 @@ def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, nam
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure_peak, args=(send, channels, batch, name, keep, torch.get_num_threads()))
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # there the profiler greets, and misses a GPU
     process.start()
     send.close()  # so that a process that dies ends the waiting
     try:

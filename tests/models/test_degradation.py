@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.landmarks import flip_landmarks
+from ofhkit.models.degradation import Degradation
 from ofhkit.registry import DEGRADATIONS, OCCLUDERS
 
 
@@ -86,3 +87,18 @@ def test_fixed_rectangles_are_the_papers_squares():
 def test_an_impossible_area_is_refused():
     with pytest.raises(OfhkitError, match="min_area <= max_area"):
         OCCLUDERS.build(dict(type="RandomRectangle", min_area=9, max_area=3))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_mirroring_bytes_is_mirroring_faces_and_leaves_the_data_alone(device):
+    hr = torch.randint(0, 256, (7, 3, 6, 5), dtype=torch.uint8)
+    mirrored = torch.tensor([1, 0, 0, 1, 1, 0, 0]).bool()
+    before = hr.clone()
+    if device == "meta":  # any device but the CPU takes the way without waiting
+        assert Degradation.true_faces(hr.to(device), mirrored.to(device)).shape == hr.shape
+        return
+    faces = Degradation.true_faces(hr, mirrored)
+    expected = hr.numpy().astype("float32") / 255
+    expected[mirrored] = expected[mirrored][..., ::-1]
+    assert (faces.numpy() == expected).all()
+    assert torch.equal(hr, before)

@@ -8,6 +8,7 @@ import json
 import sys
 
 import pytest
+import torch
 from pipeline_maker import ROOT
 from process_maker import finish, start
 
@@ -25,6 +26,16 @@ def leaves(tree, path: str = "") -> dict:
     return {path: tree}
 
 
+@pytest.fixture
+def one_thread():
+    """What the processes of a job have; the protocol names the number."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_come_to_the_table_of_one(work, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     tool = [sys.executable, str(ROOT / "tools/test.py"), "--work-dir", str(work), "--out", str(two)]

@@ -114,6 +114,7 @@ class ResidualUpsampler(nn.Module):
         - input: (N, 3, H, W) RGB in [0, 1]
         - output: (N, 3, scale*H, scale*W) in (0, 1); with ``image_skip`` it may leave that range a little
 
+    >>> import torch
     >>> ResidualUpsampler(channels=(8, 8, 8), head_channels=(8, 4))(torch.rand(1, 3, 16, 16)).shape
     torch.Size([1, 3, 128, 128])
     """

@@ -3,8 +3,8 @@
     python tools/train.py configs/ofhnet_synthetic.py
 
 Renders 1,900 faces once (kept in the user's cache), trains all three steps, prints OFHNet beside IN+bicubic on 200 test
-faces and writes table and picture grid into work_dirs/ofhnet_synthetic/. Expected: PSNR 23.95 and SSIM 0.721, where
-IN+bicubic has 23.05 and 0.678; 5:14 on two cores of an AMD EPYC, rendering included.
+faces and writes table and picture grid into work_dirs/ofhnet_synthetic/. Expected: PSNR 23.91 and SSIM 0.720, where
+IN+bicubic has 23.04 and 0.678; 5:27 on two cores of an AMD EPYC, rendering included.
 """
 
 _base_ = ["ofhnet_celeba.py", "_base_/synthetic.py"]

@@ -2,7 +2,7 @@
 
 Installing compiles nothing. :func:`library` returns ``None`` wherever anything is missing or wrong - no compiler, no
 OpenMP runtime that torch has loaded, a cache that others could write to, ``OFHKIT_NO_KERNELS`` - and its callers then
-use torch's operators.
+use torch's operators. Where ``ATEN_CPU_CAPABILITY=avx2`` keeps torch from wider vectors, the kernels have none either.
 """
 
 from __future__ import annotations
@@ -55,6 +55,12 @@ def compiler() -> list[str] | None:
     return next(([name] for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
 
 
+def flags() -> tuple[str, ...]:
+    """Return what the compiler is told: vectors no wider than torch may use."""
+    narrow = os.environ.get("ATEN_CPU_CAPABILITY") == "avx2"
+    return (*FLAGS, "-mno-avx512f") if narrow else FLAGS
+
+
 def build(command: list[str], folder: Path) -> Path:
     """Return the compiled library in ``folder``, which is compiled unless it is there and whole.
 
@@ -68,7 +74,7 @@ def build(command: list[str], folder: Path) -> Path:
     if not _whole(path):
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             target = Path(temporary) / "kernels.so"
-            arguments = [*command, *FLAGS, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(target)]
+            arguments = [*command, *flags(), *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(target)]
             subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT)
             content = target.read_bytes()
         atomic_write(path, content + hashlib.sha256(content).digest())
@@ -106,7 +112,7 @@ def _key(command: list[str]) -> str:
     """Return a name for everything that the compiled library depends on."""
     version = subprocess.run([*command, "--version"], check=True, capture_output=True, timeout=TIMEOUT).stdout
     sources = [path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]"))]
-    parts = [*sources, " ".join([*command, *FLAGS]).encode(), version, _processor().encode()]
+    parts = [*sources, " ".join([*command, *flags()]).encode(), version, _processor().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 

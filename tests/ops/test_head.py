@@ -10,8 +10,8 @@ from ofhkit.errors import OfhkitError
 from ofhkit.ops import UpsampleConv2d, head, upsampling_head
 
 
-def make(widths=(5, 6, 4, 3), dtype=torch.float64):
-    torch.manual_seed(0)
+def make(widths=(5, 6, 4, 3), dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
     a, b, c, d = widths
     convs = UpsampleConv2d(a, b), nn.Conv2d(b, c, 3, padding=1), nn.Conv2d(c, d, 3, padding=1)
     return [conv.to(dtype) for conv in convs]
@@ -73,23 +73,31 @@ def test_without_gradients_and_without_images():
     assert upsampling_head(x[:0], *convs).shape == (0, 3, 8, 8)
 
 
+def errors_in_bfloat16(chain, inputs, convs, exact, grad, wanted):
+    """Relative errors of the output and of all gradients."""
+    with torch.autocast("cpu", torch.bfloat16):
+        y = chain(inputs[0], *convs)
+    assert y.dtype == torch.bfloat16
+    got = torch.autograd.grad(y, inputs, grad.bfloat16())
+    assert all(g.dtype == torch.float32 for g in got)
+    pairs = zip([y, *got], [exact, *wanted], strict=True)
+    return torch.stack([(g - want).norm() / want.norm() for g, want in pairs]).detach()
+
+
 def test_autocast_is_as_near_to_float32_as_the_plain_chain_is_and_its_gradients_are_float32(monkeypatch):
+    """A rounded sum that changes sign switches its ReLU, so one draw's errors scatter twofold: 16 draws are pooled."""
     monkeypatch.setattr(head, "MICRO_BATCH", 1)
-    convs = make((16, 16, 8, 3), torch.float32)
-    x = torch.randn(4, 16, 8, 8, requires_grad=True)
-    inputs = [x, *parameters(convs)]
-    exact = oracle(x, *convs)
-    grad = torch.randn_like(exact)
-    wanted = torch.autograd.grad(exact, inputs, grad)
-    errors = []
-    for chain in (upsampling_head, oracle):
-        with torch.autocast("cpu", torch.bfloat16):
-            y = chain(x, *convs)
-        assert y.dtype == torch.bfloat16
-        got = torch.autograd.grad(y, inputs, grad.bfloat16())
-        assert all(g.dtype == torch.float32 for g in got)
-        errors.append([(g - want).norm() / want.norm() for g, want in zip([y, *got], [exact, *wanted], strict=True)])
-    assert all(ours < 1.5 * plain + 1e-3 for ours, plain in zip(*errors, strict=True))
+    squares = []
+    for seed in range(16):
+        convs = make((16, 16, 8, 3), torch.float32, seed)
+        x = torch.randn(4, 16, 8, 8, requires_grad=True)
+        inputs = [x, *parameters(convs)]
+        exact = oracle(x, *convs)
+        grad = torch.randn_like(exact)
+        given = inputs, convs, exact, grad, torch.autograd.grad(exact, inputs, grad)
+        squares.append(torch.stack([errors_in_bfloat16(chain, *given) for chain in (upsampling_head, oracle)]).square())
+    ours, plain = torch.stack(squares).mean(0).sqrt()
+    assert (ours < 1.5 * plain).all()  # the phase kernel is one rounding more; a pool still scatters a little
 
 
 def test_a_second_derivative_is_refused_or_right():

@@ -102,6 +102,14 @@ def test_processors_with_narrower_vectors(fresh, monkeypatch, flag):
     assert native_conv.verified.__wrapped__()
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of another processor")
+@pytest.mark.parametrize(("capability", "block"), [("avx2", 16), ("avx512", 32)])
+def test_kernels_are_no_wider_than_torch_may_be(fresh, monkeypatch, capability, block):
+    monkeypatch.setattr(native, "FLAGS", ("-march=skylake-avx512", *native.FLAGS[2:]))
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", capability)
+    assert native.load(native.build(native.compiler(), fresh)).ofhkit_block() == block
+
+
 @pytest.mark.parametrize(("value", "allowed"), [("1", False), ("yes", False), ("0", True), ("", True)])
 def test_the_switch(monkeypatch, value, allowed):
     monkeypatch.setenv(native.VARIABLE, value)

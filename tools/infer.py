@@ -7,7 +7,8 @@
     torchrun --nproc_per_node N tools/infer.py INPUT --out restored --launcher pytorch
 
 Writes NAME.png, overlays/NAME.png (what was understood), for photographs faces/NAME_1.png …, and results.csv with every
-picture's fate. Exit code 1: at least one picture failed, and has no output; the others have theirs.
+picture's fate. A photograph without a hole is copied as it is. Exit code 1: at least one picture failed, and has no
+output; the others have theirs.
 """
 
 import warnings
@@ -33,7 +34,7 @@ def main() -> int:
     )
     parser.add_argument("--kind", default="auto", help="auto, tiny (16x16), aligned (square crops) or photo")
     parser.add_argument(
-        "--paste", default="auto", help="into a photo: the hole, the face, or auto (hole if there is one)"
+        "--paste", default="auto", help="into a photo: the face, or only the hole (as auto): then one without stays"
     )
     parser.add_argument("--sureness", action="store_true", help="also draw where the model is unsure")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of videos, every N-th frame")
@@ -58,7 +59,10 @@ def main() -> int:
         restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():
-            print(f"{len(done.rows) - done.failed} restored, {done.failed} failed: {args.out / 'results.csv'}")
+            counts = f"{done.count('restored')} restored, {done.failed} failed"
+            if untouched := done.count("untouched"):
+                counts += f", {untouched} without a hole (nothing restored)"
+            print(f"{counts}: {args.out / 'results.csv'}")
             return 1 if done.failed else 0
     return 0
 

@@ -14,14 +14,16 @@ RED = np.array([230, 30, 30], np.float32)
 FULL_SCALE = 0.15  # spread that is drawn brightest
 
 
-def paste_back(rgb: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.ndarray | None) -> np.ndarray:
-    """Put a face where it was taken from.
+def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.ndarray | None) -> np.ndarray:
+    """Put a face where it was taken from; what was transparent there becomes opaque.
 
     Args:
-        hole: paste only here, softly; None: the whole face.
+        hole: paste only here, softly: it reaches six pixels of the crop beyond the hole at the most, but at least three
+            of the picture; None: the whole face.
 
     Shape:
-        rgb (H, W, 3) uint8, sr (128, 128, 3) uint8, matrix (2, 3) picture -> crop, hole (H, W) bool -> (H, W, 3) uint8
+        pixels (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency; sr (128, 128, 3) uint8; matrix (2, 3)
+        picture -> crop; hole (H, W) bool -> as pixels
 
     >>> grey = np.full((300, 300, 3), 90, np.uint8)
     >>> pasted = paste_back(grey, np.full((128, 128, 3), 200, np.uint8), np.array([[1., 0, -50], [0, 1, -60]]), None)
@@ -31,9 +33,9 @@ def paste_back(rgb: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.nda
     back = invert(matrix)
     corners = transform_points(back, np.array([[0, 0], [0, CROP_SIZE], [CROP_SIZE, 0], [CROP_SIZE, CROP_SIZE]]) - 0.5)
     left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (rgb.shape[1], rgb.shape[0]))
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (pixels.shape[1], pixels.shape[0]))
     if right <= left or bottom <= top:
-        return rgb
+        return pixels
     size = (int(right - left), int(bottom - top))
     fade = _soft_square()
     factor = np.sqrt(abs(np.linalg.det(back[:, :2])))
@@ -49,10 +51,26 @@ def paste_back(rgb: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.nda
     part = np.s_[top:bottom, left:right]
     if hole is not None:
         weight = weight * _soft_hole(hole[part], max(1, round(2 * factor)))
-    out = rgb.copy()
-    mixed = out[part] + weight[..., None] * (face.astype(np.float32) - out[part])
-    out[part] = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+    out = pixels.copy()
+    mixed = out[part] + weight[..., None] * (in_the_form_of(pixels, face) - out[part])
+    out[part] = np.rint(np.clip(mixed, 0, np.iinfo(out.dtype).max)).astype(out.dtype)
     return out
+
+
+def in_the_form_of(pixels: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """Colours as a picture of other bands and bits holds them, opaque.
+
+    Shape:
+        pixels (..., 1 to 4) uint8 or uint16: grey or RGB, then transparency; rgb (..., 3) uint8 -> float32
+
+    >>> in_the_form_of(np.zeros((1, 2), np.uint16), np.array([[255, 255, 255]], np.uint8)).tolist()
+    [[65535.0, 65535.0]]
+    """
+    most, bands = np.iinfo(pixels.dtype).max, pixels.shape[-1]
+    values = rgb.astype(np.float32) * (most // 255)
+    if bands < 3:
+        values = values @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    return values if bands in (1, 3) else np.concatenate([values, np.full_like(values[..., :1], most)], -1)
 
 
 def _soft_square() -> np.ndarray:
@@ -63,7 +81,7 @@ def _soft_square() -> np.ndarray:
 
 
 def _soft_hole(hole: np.ndarray, radius: int) -> np.ndarray:
-    """1 in the hole, falling to 0 within ``radius`` pixels outside it."""
+    """1 in the hole, falling to 0 within three times ``radius`` pixels outside it."""
     inside = hole.astype(np.float32)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
     soft = cv2.GaussianBlur(cv2.dilate(inside, kernel), (0, 0), max(0.5, radius / 2))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.alignment import CROP_SIZE, transform_points
 from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.restoration.composition import paste_back
+from ofhkit.restoration.composition import in_the_form_of, paste_back
 from ofhkit.restoration.faces import LR_SIZE, FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
 from ofhkit.restoration.inference import device_of, faster, run_batches
@@ -25,6 +25,7 @@ __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 
 KINDS = ("auto", "tiny", "aligned", "photo")
 PASTE = ("auto", "hole", "face")
+UNTOUCHED = "no hole: nothing restored"
 TRAINED_AREA = 63  # of 256: the largest hole of the paper's training
 BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
 MANY = 32  # faces for which it pays to bring the networks into their fast forms
@@ -68,6 +69,9 @@ class Outcome:
         kind: tiny, aligned or photo; empty where it failed.
         image: the restored picture, (H, W, 3) uint8: a photograph in its own size, else the face in 128x128; None
             where it failed.
+        pixels: a restored photograph as its file held it, (H, W, 1 to 4) uint8 or uint16: grey or RGB, then
+            transparency; None for all else.
+        untouched: a photograph without a hole: ``image`` is the picture itself, the faces are beside it.
         error: why it failed, in one sentence; None where it did not.
         hole: what was taken as hidden; None where that was not found out.
         notes: what was done, and warnings.
@@ -80,6 +84,8 @@ class Outcome:
     hole: Hole | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
+    pixels: np.ndarray | None = None
+    untouched: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ class Restorer:
         hole: where holes are.
         kind: what the pictures are: ``tiny`` (16x16 faces), ``aligned`` (square crops like the training's), ``photo``
             (faces are searched), or ``auto``, which looks at each.
-        paste: what is put back into a photograph: only the ``hole``, the whole ``face``, or ``auto``: the hole where
-            there is one.
+        paste: what is put back into a photograph: the whole ``face``, or only the ``hole``, or ``auto``, which is the
+            same; a photograph without a hole stays as it is.
         batch_size: faces that go through the network at once, of however many pictures.
         sureness: also say where the model is unsure.
 
@@ -240,11 +246,16 @@ class Restorer:
         outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.hole, plan.notes)
         if plan.kind != "photo":
             return outcome
-        hole = plan.solid if self.paste == "hole" or (self.paste == "auto" and plan.hole.mask.any()) else None
+        picture, whole = plan.picture, self.paste == "face"
+        if not whole and not plan.hole.mask.any():
+            return replace(outcome, image=picture.rgb, untouched=True, notes=(UNTOUCHED, *plan.notes))
+        pixels, filled = picture.pixels.copy(), plan.hole.mask & ~plan.solid
+        pixels[filled] = in_the_form_of(pixels, plan.rgb[filled])
         image = plan.rgb
         for face in sorted(faces, key=lambda f: f.score):  # where two overlap the surer one lies on top
-            image = paste_back(image, face.sr, face.matrix, hole)
-        return replace(outcome, image=image)
+            hole = None if whole else plan.solid
+            pixels, image = (paste_back(p, face.sr, face.matrix, hole) for p in (pixels, image))
+        return replace(outcome, image=image, pixels=pixels)
 
 
 def _reduction(size: str) -> str:

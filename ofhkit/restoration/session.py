@@ -84,9 +84,7 @@ def _free_names(given: Iterable[Path], out: Path) -> Names:
     folder, taken = out.resolve(), []
     for path in given:
         places = {path.parent.resolve(), path.resolve().parent}  # it may be a link
-        if path.suffix.lower() != ".png":
-            continue
-        if any(folder / name in places for name in FOLDERS):
+        if path.suffix.lower() == ".png" and any(folder / name in places for name in FOLDERS):
             raise OfhkitError(f"{path} lies where results are written: copy it elsewhere, or name another --out")
         if folder in places:
             taken += [path.stem, path.resolve().stem]

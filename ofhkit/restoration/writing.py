@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import filecmp
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
@@ -16,22 +20,25 @@ from ofhkit import __version__
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, is_writable
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
+from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
 
 __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
 
 WARNING = "hallucinated: not for identification"
+AFTER_HEADER = 33  # bytes of a PNG's signature and its first chunk
 FOLDERS = ("overlays", "faces", "sureness")
 COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "spread_in_hole", "output",
            "notes", "error")  # fmt: skip
 
 
-def png(image: np.ndarray, info: Mapping[str, Any], **more: str) -> bytes:
+def png(image: np.ndarray, info: Mapping[str, Any], profile: bytes | None = None, **more: str) -> bytes:
     """A PNG that says it was hallucinated, by which version and which model.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency.
         info: a model's ``info``.
+        profile: the ICC profile of its colours.
         more: further text entries.
 
     >>> image = Image.open(io.BytesIO(png(np.zeros((2, 2, 3), np.uint8), {'name': 'ofhnet'})))
@@ -45,16 +52,24 @@ def png(image: np.ndarray, info: Mapping[str, Any], **more: str) -> bytes:
     for key, value in entries.items():
         text.add_itxt(key, value) if not value.isascii() else text.add_text(key, value)
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4)
-    return file.getvalue()
+    flat = image[..., 0] if image.shape[2] == 1 else image
+    if image.dtype == np.uint8 or flat.ndim == 2:
+        Image.fromarray(flat).save(file, "PNG", pnginfo=text, compress_level=4, icc_profile=profile)
+        return file.getvalue()
+    order = {2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[image.shape[2]]
+    coded = cv2.imencode(".png", image[..., order])[1].tobytes()  # Pillow writes no colour of 16 bits
+    for kind, content, *_ in text.chunks:
+        PngImagePlugin.putchunk(file, kind, content)
+    return coded[:AFTER_HEADER] + file.getvalue() + coded[AFTER_HEADER:]
 
 
 class Writer:
     """Writes outcomes into a folder.
 
-    ``NAME.png`` is the restored picture, ``overlays/NAME.png`` shows hole and crops, ``faces/NAME_1.png`` the faces of
-    a photograph, ``sureness/NAME_1.png`` where the model is unsure (if asked). What an earlier run wrote under a
-    picture's name is replaced or removed; a picture that failed leaves nothing.
+    ``NAME.png`` is the restored picture (an untouched one is copied, with its own suffix), ``overlays/NAME.png`` shows
+    hole and crops, ``faces/NAME_1.png`` the faces of a photograph, ``sureness/NAME_1.png`` where the model is unsure
+    (if asked). What an earlier run wrote under a picture's name is replaced or removed; a picture that failed leaves
+    nothing.
 
     Args:
         out: the folder.
@@ -76,7 +91,11 @@ class Writer:
     @property
     def failed(self) -> int:
         """How many pictures failed."""
-        return sum(row["status"] == "failed" for row in self.rows)
+        return self.count("failed")
+
+    def count(self, status: str) -> int:
+        """How many pictures are restored, untouched or failed."""
+        return sum(row["status"] == status for row in self.rows)
 
     def write(self, outcome: Outcome, name: str) -> None:
         """Write what there is of a picture and note its fate."""
@@ -84,9 +103,10 @@ class Writer:
         if outcome.image is None:
             self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
             self._remove(*self._numbered("sureness", name, 1))
+            self._remove_copy(outcome.picture, name)
             self.rows.append({**row, "status": "failed", "error": outcome.error})
             return
-        self._save(f"{name}.png", outcome.image)
+        output = self._save_picture(outcome, name)
         faces, photo = outcome.faces, outcome.kind == "photo"
         matrices = np.array([f.matrix for f in faces if f.matrix is not None]).reshape(-1, 2, 3)
         overlay = draw_overlay(outcome.picture.rgb, outcome.hole.mask, matrices)
@@ -104,13 +124,13 @@ class Writer:
         self.rows.append(
             {
                 **row,
-                "status": "restored",
+                "status": "untouched" if outcome.untouched else "restored",
                 "kind": outcome.kind,
                 "faces": len(faces),
                 "hidden_of_256": " ".join(str(int(f.mask.sum())) for f in faces),
                 "consistency_db": " ".join(f"{f.consistency:.2f}" for f in faces),
                 "spread_in_hole": " ".join(f"{s:.4f}" for s in spreads),
-                "output": f"{name}.png",
+                "output": output,
             }
         )
 
@@ -122,10 +142,28 @@ class Writer:
         table.writerows(self.rows)
         return self._write("results.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
+    def _save_picture(self, outcome: Outcome, name: str) -> str:
+        """Write the picture itself, and return its file's name; one that is untouched and whole is copied."""
+        picture, output = outcome.picture, f"{name}.png"
+        if outcome.untouched and picture.frame is None and (copy := self._copy_of(picture, name)):
+            with picture.path.open("rb") as file:
+                self._write(copy.name, lambda out: shutil.copyfileobj(file, out))
+            if copy.name != output:
+                self._remove(output)
+            return copy.name
+        self._remove_copy(picture, name)
+        if outcome.untouched:
+            self._write(output, png(picture.pixels, self.info, picture.profile, Comment="not restored: no hole"))
+        elif outcome.pixels is not None:
+            self._write(output, png(outcome.pixels, self.info, picture.profile))
+        else:
+            self._save(output, outcome.image)
+        return output
+
     def _save(self, name: str, image: np.ndarray) -> None:
         self._write(name, png(image, self.info))
 
-    def _write(self, name: str, content: bytes) -> Path:
+    def _write(self, name: str, content: bytes | Callable[[BinaryIO], None]) -> Path:
         try:
             return atomic_write(self.out / name, content)
         except OSError as error:
@@ -141,11 +179,23 @@ class Writer:
         for path in (self.out / name for name in names):
             try:
                 with Image.open(path) as image:
-                    ours = WARNING in str(image.info.get("Comment", ""))
+                    ours = str(image.info.get("Software", "")).startswith("ofhkit ")
             except (OSError, SyntaxError, ValueError):
                 continue
             if ours:
                 path.unlink(missing_ok=True)
+
+    def _remove_copy(self, picture: Picture, name: str) -> None:
+        """Remove what an earlier run copied, as its contents show."""
+        copy = self._copy_of(picture, name)
+        with contextlib.suppress(OSError):
+            if copy and not copy.samefile(picture.path) and filecmp.cmp(copy, picture.path, shallow=False):
+                copy.unlink()
+
+    def _copy_of(self, picture: Picture, name: str) -> Path | None:
+        """Where a picture is copied to if it stays as it is; None for what is no file with a picture's suffix."""
+        suffix = picture.path.suffix.lower() if picture.path else ""
+        return self.out / f"{name}{suffix}" if suffix in PICTURES else None
 
 
 def _notes(outcome: Outcome) -> str:

@@ -90,7 +90,7 @@ def test_colours_under_a_hole_do_not_leak_over_its_rim():
 
 def test_a_photograph_keeps_what_is_not_the_face(model):
     picture = photo()
-    outcome = restore(model, picture)
+    outcome = restore(model, picture, paste="face")
     assert (outcome.kind, len(outcome.faces)) == ("photo", 1)
     assert outcome.image.shape == picture.shape
     changed = (outcome.image != picture).any(-1)
@@ -199,7 +199,7 @@ def test_a_run_over_files_writes_every_fate(model, tmp_path):
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [(r["name"], r["status"], r["kind"]) for r in rows] == [
         ("a", "restored", "tiny"),
-        ("b photo", "restored", "photo"),
+        ("b photo", "untouched", "photo"),
         ("c", "failed", ""),
         ("a-bmp", "restored", "tiny"),
         ("absent", "failed", ""),

@@ -17,7 +17,7 @@ from ofhkit.registry import ROLES
 _FACE, _TINY, _MASK = (1, 3, 128, 128), (1, 3, 16, 16), (1, 1, 16, 16)
 INPUTS = {
     "inpainter": (_TINY, _MASK),
-    "upsampler": (_TINY,),
+    "upsampler": (_TINY, _MASK),  # as many of these as ``forward`` takes
     "discriminator": (_FACE,),
     "landmark_prior": (_FACE,),
     "parser": (_FACE,),
@@ -110,14 +110,19 @@ def _size(role: str, component: Any) -> str:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from ofhkit.models.hallucinators import upsampler_inputs
+
     try:
         network = component().eval()
     except TypeError:
         return "has arguments without defaults"
+    shapes = INPUTS[role]
+    if role == "upsampler":
+        shapes = shapes[: len(upsampler_inputs(network))]
     count = sum(p.numel() for p in network.parameters())
     if hasattr(network, "partial_fit"):
         return "fitted in one pass over the training faces"
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network(*(torch.zeros(shape) for shape in INPUTS[role]))
+        network(*(torch.zeros(shape) for shape in shapes))
     return f"{count:,} parameters, {counter.get_total_flops() / 2e9:.3f} GMACs a face"

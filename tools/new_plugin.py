@@ -34,8 +34,8 @@ SHRINK = "nn.functional.adaptive_avg_pool2d"
 CLASSES = {  # role -> (registry, base class, further import, the promise, body)
     "inpainter": ("INPAINTERS", "nn.Module", "", "(lr, mask) -> (N, 3, 16, 16) in [0, 1]; mask 1 = occluded.",
         network("lr: Tensor, mask: Tensor", "return torch.sigmoid(self.layers(torch.cat((lr, mask), 1)))", 4, "3")),
-    "upsampler": ("UPSAMPLERS", "nn.Module", "", "(lr) -> (N, 3, scale*H, scale*W), in and out in [0, 1].",
-        network("lr: Tensor", "return nn.functional.pixel_shuffle(self.layers(lr), self.scale)", 3,
+    "upsampler": ("UPSAMPLERS", "nn.Module", "", "(completed[, mask]) -> (N, 3, scale*H, scale*W) in [0, 1].",
+        network("completed: Tensor", "return nn.functional.pixel_shuffle(self.layers(completed), self.scale)", 3,
                 "3 * scale * scale", scaled=True)),
     "discriminator": ("DISCRIMINATORS", "nn.Module", "", "(hr) -> logits (N, 1).",
         network("hr: Tensor", "return self.layers(hr).mean((2, 3))", 3, "1")),

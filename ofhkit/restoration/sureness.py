@@ -31,6 +31,6 @@ def spread_of(model: nn.Module, lr: Tensor, mask: Tensor, sr: Tensor) -> Tensor:
         model.predict(lr.flip(-1), mask.flip(-1))["sr"].flip(-1),
         model.predict(lr * (1 - wider), wider)["sr"],
         model.predict((lr * (1 - wider)).flip(-1), wider.flip(-1))["sr"].flip(-1),
-        model.upsampler(torch.where(mask > 0.5, diffused.to(lr.dtype), lr)).float().clamp(0, 1),
+        model.upsample(torch.where(mask > 0.5, diffused.to(lr.dtype), lr), mask).float().clamp(0, 1),
     ]
     return torch.stack(readings).std(0, unbiased=False).mean(1)

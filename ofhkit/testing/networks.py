@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from ofhkit.models.hallucinators import upsampler_inputs
 from ofhkit.testing.samples import faces, require, same, sample_batch
 
 
@@ -75,15 +76,16 @@ def check_inpainter(network: nn.Module, export: bool = True) -> None:
 
 
 def check_upsampler(network: nn.Module, export: bool = True) -> None:
-    """(lr) -> (N, 3, scale*16, scale*16), with ``scale``; one that is fitted (``partial_fit``) is fitted here."""
-    name, lr = type(network).__name__, sample_batch()["lr_gt"]
+    """(completed[, mask]) -> (N, 3, scale*16, scale*16), with ``scale``; one that is fitted is fitted here."""
+    name, batch = type(network).__name__, sample_batch()
     scale: Any = getattr(network, "scale", None)
     require(isinstance(scale, int), f"{name}: the attribute `scale` is {scale!r}, expected a whole number")
     if hasattr(network, "partial_fit"):
         hr = faces(6, 16 * scale)["hr"].float() / 255
         network.partial_fit(nn.functional.avg_pool2d(hr, scale), hr)
         network.finalise()
-    _check_network(network, (lr,), (len(lr), 3, 16 * scale, 16 * scale), export=export)
+    inputs = tuple(batch[key] for key in upsampler_inputs(network))
+    _check_network(network, inputs, (len(inputs[0]), 3, 16 * scale, 16 * scale), export=export)
 
 
 def check_discriminator(network: nn.Module, export: bool = True) -> None:

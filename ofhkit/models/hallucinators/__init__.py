@@ -1,6 +1,6 @@
 """The whole pipeline: complete, paste, upsample; and the training of its parts."""
 
-from ofhkit.models.hallucinators.base import BaseHallucinator, freeze
+from ofhkit.models.hallucinators.base import BaseHallucinator, freeze, upsampler_inputs
 from ofhkit.models.hallucinators.face_hallucinator import FaceHallucinator
 from ofhkit.models.hallucinators.pretraining import InpainterPretraining, LandmarkPretraining, ParserPretraining
 
@@ -11,4 +11,5 @@ __all__ = [
     "LandmarkPretraining",
     "ParserPretraining",
     "freeze",
+    "upsampler_inputs",
 ]

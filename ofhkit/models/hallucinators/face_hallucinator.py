@@ -67,7 +67,7 @@ class FaceHallucinator(BaseHallucinator):
         with optim.optim_context(self.upsampler):
             with torch.no_grad():
                 completed = self.complete(batch["lr"], batch["mask"])
-            batch["sr"] = self.upsampler(completed)
+            batch["sr"] = self.upsample(completed, batch["mask"])
 
         log: dict[str, Tensor] = {}
         update_upsampler = True

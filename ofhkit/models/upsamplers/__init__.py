@@ -1,4 +1,4 @@
-"""Upsamplers: ``(lr) -> sr``."""
+"""Upsamplers: ``(completed) -> sr``, or ``(completed, mask) -> sr``."""
 
 from ofhkit.models.upsamplers.bicubic import Bicubic
 from ofhkit.models.upsamplers.fitted import FittedUpsampler
@@ -6,7 +6,18 @@ from ofhkit.models.upsamplers.fsrcnn import FSRCNN
 from ofhkit.models.upsamplers.mean_face import MeanFace
 from ofhkit.models.upsamplers.position_patch import PositionPatch
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
+from ofhkit.models.upsamplers.trunk import TrunkUpsampler
 from ofhkit.models.upsamplers.urdgn import URDGN
 from ofhkit.models.upsamplers.vdsr import VDSR
 
-__all__ = ["FSRCNN", "URDGN", "VDSR", "Bicubic", "FittedUpsampler", "MeanFace", "PositionPatch", "ResidualUpsampler"]
+__all__ = [
+    "FSRCNN",
+    "URDGN",
+    "VDSR",
+    "Bicubic",
+    "FittedUpsampler",
+    "MeanFace",
+    "PositionPatch",
+    "ResidualUpsampler",
+    "TrunkUpsampler",
+]

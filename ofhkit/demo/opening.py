@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 
 from ofhkit.datasets.synthetic.render import render_face
+from ofhkit.demo.uploads import MAX_BYTES
 from ofhkit.errors import OfhkitError
 from ofhkit.files import asset
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import Picture, Restorer, read_pictures
 
-__all__ = ["EXAMPLES", "MAX_BYTES", "MAX_SIDE", "Opened", "open_example", "open_file"]
+__all__ = ["EXAMPLES", "MAX_SIDE", "Opened", "open_example", "open_file"]
 
-MAX_BYTES = 15 * 2**20
 MAX_SIDE = 4000  # a larger picture is shrunk first, to keep the page quick
 RENDERED = (0, 3, 5, 9, 12)
 EXAMPLES = ("Astronaut", *(f"Rendered {i + 1}" for i in range(len(RENDERED))))

@@ -15,15 +15,14 @@ import numpy as np
 from PIL import Image
 
 from ofhkit.demo.methods import Method
-from ofhkit.demo.opening import MAX_BYTES
 from ofhkit.demo.restoring import SCORES, Results
+from ofhkit.demo.uploads import MAX_BYTES, MAX_FILES
 from ofhkit.errors import OfhkitError
 from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer, read_pictures
 from ofhkit.restoration.writing import Writer, png
 
-__all__ = ["HOLES", "MAX_FILES", "Batch", "Row", "pack_results", "restore_many"]
+__all__ = ["HOLES", "Batch", "Row", "pack_results", "restore_many"]
 
-MAX_FILES = 64
 THUMBNAIL = 256
 HOLES = {"Transparent parts": None, "Find it": "auto", "No hole": "none"}
 

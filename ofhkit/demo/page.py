@@ -13,8 +13,9 @@ import numpy as np
 from ofhkit.demo.drawing import draw_batch, draw_results, picture_uri
 from ofhkit.demo.methods import Method
 from ofhkit.demo.opening import EXAMPLES, Opened, open_example, open_file
-from ofhkit.demo.packing import HOLES, MAX_FILES, pack_results, restore_many
+from ofhkit.demo.packing import HOLES, pack_results, restore_many
 from ofhkit.demo.restoring import read_cells, restore
+from ofhkit.demo.uploads import MAX_FILES
 from ofhkit.errors import OfhkitError
 
 try:

@@ -1,6 +1,5 @@
 """What the page does, without a browser."""
 
-import asyncio
 import csv
 import io
 import zipfile
@@ -11,9 +10,9 @@ from PIL import Image
 
 from ofhkit.demo import EXAMPLES, installed_methods, open_example, open_file, restore
 from ofhkit.demo.drawing import draw_batch, draw_results
-from ofhkit.demo.packing import MAX_FILES, pack_results, restore_many
+from ofhkit.demo.packing import pack_results, restore_many
 from ofhkit.demo.restoring import read_cells
-from ofhkit.demo.serving import Guard
+from ofhkit.demo.uploads import MAX_FILES
 from ofhkit.errors import OfhkitError
 from ofhkit.zoo import zoo
 
@@ -142,37 +141,3 @@ def test_many_pictures_become_one_archive(pictures, methods):
         restore_many([(pictures["plain"], "a.png")] * (MAX_FILES + 1), "No hole", methods[0])
     with pytest.raises(OfhkitError, match="add some first"):
         restore_many([], "No hole", methods[0])
-
-
-def request(path: str, headers=(), body=b"", chunks=1) -> tuple[int, dict, bool]:
-    """Status, headers and whether the application behind the guard got all of the body."""
-    sent, whole = [], []
-
-    async def app(scope, receive, send):
-        for _ in range(chunks):
-            whole.append((await receive())["type"] == "http.request")
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    async def receive():
-        return {"type": "http.request", "body": body, "more_body": True}
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(Guard(app)({"type": "http", "path": path, "headers": list(headers)}, receive, send))
-    return sent[0]["status"], dict(sent[0]["headers"]), all(whole) and bool(whole)
-
-
-@pytest.mark.parametrize("path", ["/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/proxy=http://a.b/"])
-def test_no_file_of_the_server_is_served(path):
-    assert request(path)[0] == 404
-
-
-def test_what_is_sent_is_limited_and_what_is_fetched_is_local():
-    status, headers, whole = request("/gradio_api/queue/join", [(b"content-length", b"10")])
-    assert (status, whole) == (200, True)
-    assert b"default-src 'self'" in headers[b"content-security-policy"]
-    assert request("/gradio_api/queue/join", [(b"content-length", b"9999999")])[0] == 413
-    assert request("/gradio_api/queue/join", [(b"content-length", b"-1")])[0] == 413
-    assert not request("/gradio_api/queue/join", body=bytes(600_000), chunks=2)[2]  # without a length, too
-    assert request("/gradio_api/upload", body=bytes(600_000), chunks=2)[2]

@@ -2,11 +2,6 @@
 
 import io
 import shutil
-import socket
-import threading
-import time
-import urllib.error
-import urllib.request
 import zipfile
 
 import pytest
@@ -22,26 +17,6 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE = 90_000  # ms; a busy machine is slow
-
-
-@pytest.fixture(scope="module")
-def address(methods):
-    pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhkit[demo]')")
-    uvicorn = pytest.importorskip("uvicorn")
-    from ofhkit.demo.serving import application
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(methods), "127.0.0.1", port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.1)
-    assert server.started
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +108,3 @@ def test_many_pictures(page, pictures):
     assert "3 of 4 restored" in page.inner_text("#table")
     with download(page, "#table") as archive:
         assert "results.csv" in archive.namelist()
-
-
-def test_no_file_of_the_server_is_served(address, methods):
-    for path in ("/gradio_api/file=/etc/passwd", "/file=setup.py", "/docs", "/openapi.json", "/monitoring"):
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(address + path)
-        assert caught.value.code == 404

@@ -1,0 +1,113 @@
+"""Uploaded files: a folder of their own, names that nobody can guess, gone after some minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofhkit.errors import OfhkitError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["MAX_BYTES", "MAX_FILES", "Uploads"]
+
+MAX_FILES, MAX_BYTES = 64, 15 * 2**20
+MAX_FOLDER = 2 * 2**30  # bytes of all visitors together
+MINUTES = 15
+UNKNOWN = "a file of this request is not one that was uploaded here in the last minutes; choose it again"
+_HANDLE = re.compile(r"[0-9a-f]{32}/[^/\\\0]{1,80}")
+
+
+class Uploads:
+    """The files of all visitors. A visitor knows a file by its handle ``TOKEN/NAME`` and never learns where it lies.
+
+    Attributes:
+        folder: where they lie; temporary, removed when the server stops.
+    """
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="uploads-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name).resolve()
+
+    def find(self, handle: object) -> Path:
+        """The file of a handle.
+
+        Raises:
+            OfhkitError: it is no handle, or of no file in the folder: one sentence for every reason. Nothing outside
+                the folder is looked at.
+        """
+        if isinstance(handle, str) and _HANDLE.fullmatch(handle):
+            path = self.folder / handle
+            if path.resolve() == path and path.is_file():
+                return path
+        raise OfhkitError(UNKNOWN)
+
+    async def receive(self, request: Request) -> Response:
+        """Keep the files of a form and answer with their handles, or with one sentence."""
+        from starlette.responses import JSONResponse, PlainTextResponse
+
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return PlainTextResponse("files come as multipart/form-data", 415)
+        async with request.form(max_files=MAX_FILES, max_fields=4, max_part_size=2**16) as form:
+            files = [value for value in form.getlist("files") if not isinstance(value, str)]
+            if any((file.size or 0) > MAX_BYTES for file in files):
+                return PlainTextResponse(f"a file has more than {MAX_BYTES // 2**20} MB; reduce it first", 413)
+            if self._size() + sum(file.size or 0 for file in files) > MAX_FOLDER:
+                return PlainTextResponse("the page holds as many files as it can; try again in some minutes", 503)
+            return JSONResponse([await asyncio.to_thread(self._keep, file.file, file.filename) for file in files])
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """Remove files when they are old, and all of them at the end."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            self._temporary.cleanup()
+
+    def _keep(self, file: Any, name: str) -> str:
+        handle = f"{secrets.token_hex(16)}/{_plain(name)}"
+        path = self.folder / handle
+        path.parent.mkdir()
+        with path.open("xb") as out:
+            shutil.copyfileobj(file, out)
+        return handle
+
+    def _size(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(60)
+            await asyncio.to_thread(self._remove_old)
+
+    def _remove_old(self) -> None:
+        for entry in os.scandir(self.folder):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > 60 * MINUTES:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+
+
+def _plain(name: str) -> str:
+    """A file's name without what a file system, a table or a page could take for something else.
+
+    >>> _plain("../=Loch <b>.png")
+    'Loch _b_.png'
+    """
+    name = re.sub(r"[^\w.() -]+", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip("_.- ")
+    stem, dot, suffix = name.rpartition(".")
+    return f"{(stem or suffix)[:60]}{dot}{suffix[:12] if stem else ''}".rstrip(". ") or "picture"

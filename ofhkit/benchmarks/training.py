@@ -21,7 +21,7 @@ from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
-from ofhkit.ops import keep_freed_memory
+from ofhkit.ops import set_malloc_policy
 
 CPU = torch.device("cpu")
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term
@@ -45,7 +45,7 @@ def run(
     tables = []
     for title in titles:
         if title == titles[-1] and device.type == "cpu":
-            keep_freed_memory()  # for all variants; there is no way back, so it comes last
+            set_malloc_policy()  # for all variants; there is no way back, so it comes last
         for channels in WIDTHS:
             table = Table(f"Training step, upsampler {'/'.join(map(str, channels))}{title}")
             for batch in batches:
@@ -179,7 +179,7 @@ def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, nam
 def _measure_peak(send, channels: tuple[int, ...], batch: int, name: str, keep: bool, threads: int) -> None:
     torch.set_num_threads(threads)
     if keep:
-        keep_freed_memory()
+        set_malloc_policy()
     found, before = {}, _resident()
     _repeat(Step(channels, batch, CPU, **VARIANTS[name]))
     if before:

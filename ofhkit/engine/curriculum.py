@@ -31,7 +31,7 @@ from ofhkit.engine.starting import check_start, mark_start
 from ofhkit.engine.training import Job, clean_up
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write, file_lock
-from ofhkit.ops import keep_freed_memory
+from ofhkit.ops import set_malloc_policy
 from ofhkit.progress import clock
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
 
@@ -76,7 +76,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
     """
     check_run(config, options)
     device = pick_device(options.device)
-    keep_freed_memory()
+    set_malloc_policy()
     train, val = main_first(partial(_datasets, config, say))
     config = copy.deepcopy(config)
     config.model = complete(config.model, "model")

@@ -3,12 +3,12 @@
 from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
 from ofhkit.ops.conv3x3 import Conv3x3
 from ofhkit.ops.folding import affine, batch_norm_affine, fold, fold_skip
-from ofhkit.ops.frozen_loss import frozen_loss
 from ofhkit.ops.fusion import FusedNetwork, fuse
 from ofhkit.ops.global_dropout import GlobalDropout
 from ofhkit.ops.head import upsampling_head
+from ofhkit.ops.malloc import set_malloc_policy
 from ofhkit.ops.matmul_conv import MatmulConv2d
-from ofhkit.ops.memory import keep_freed_memory
+from ofhkit.ops.micro_batched_loss import micro_batched_loss
 from ofhkit.ops.onednn import FastConv2d, FusedHead
 from ofhkit.ops.sync_batch_norm import SynchronisedBatchNorm2d, synchronised_batch_norm
 from ofhkit.ops.upsample_conv import (
@@ -35,11 +35,11 @@ __all__ = [
     "batch_norm_affine",
     "fold",
     "fold_skip",
-    "frozen_loss",
     "fuse",
-    "keep_freed_memory",
+    "micro_batched_loss",
     "phase_kernel",
     "set_implementation",
+    "set_malloc_policy",
     "synchronised_batch_norm",
     "upsample_conv2d",
     "upsample_nearest",

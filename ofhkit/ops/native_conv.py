@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ofhkit.errors import OfhkitError
-from ofhkit.ops.native import library
+from ofhkit.ops.jit_c import library
 from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096

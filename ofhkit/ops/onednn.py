@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.ops import native_conv
-from ofhkit.ops.measured import choose, fastest
+from ofhkit.ops.autotune import choose, fastest
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
 from ofhkit.ops.triton_support import usable
 

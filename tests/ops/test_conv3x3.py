@@ -3,11 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from compiler_marks import needs_compiler
 from torch import nn
 
 from ofhkit.ops import Conv3x3, conv3x3, native_conv, set_implementation
-
-compiled = pytest.mark.skipif(not native_conv.verified(), reason="the kernels cannot be compiled here")
 
 
 def make(in_channels, out_channels, size, padding, bias, layout=torch.contiguous_format):
@@ -22,7 +21,7 @@ def gradients(y, inputs):
     return [y.detach(), *torch.autograd.grad(y, inputs, grad)]
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("size", [(3, 3), (3, 8), (7, 5), (16, 16)])
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("bias", [True, False])
@@ -42,7 +41,7 @@ def test_outputs_and_all_gradients(size, padding, bias, layout, monkeypatch):
         assert (got - want).abs().max() <= 1e-5 * want.abs().max()
 
 
-@compiled
+@needs_compiler
 def test_an_activation_in_place_may_follow():
     conv, x = make(32, 32, (4, 4), 1, True)
     results = gradients(F.relu(conv(x), inplace=True), [x, conv.weight])
@@ -50,7 +49,7 @@ def test_an_activation_in_place_may_follow():
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(results, expected, strict=True))
 
 
-@compiled
+@needs_compiler
 def test_what_needs_no_gradient_is_not_computed(monkeypatch):
     conv, x = make(32, 32, (4, 4), 1, True)
     conv.requires_grad_(False)
@@ -81,7 +80,7 @@ def test_elsewhere_torch_runs(monkeypatch):
         conv(x)
 
 
-@compiled
+@needs_compiler
 def test_a_second_derivative_raises():
     conv, x = make(32, 32, (4, 4), 1, True)
     (first,) = torch.autograd.grad(conv(x).square().sum(), x, create_graph=True)

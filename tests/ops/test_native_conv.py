@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from compiler_marks import needs_compiler
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -15,10 +16,10 @@ from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import (
     FastConv2d,
     UpsampleConv2d,
+    autotune,
     fuse,
     head,
-    measured,
-    native,
+    jit_c,
     native_conv,
     onednn,
     phase_kernel,
@@ -27,7 +28,7 @@ from ofhkit.ops import (
     upsampling_head,
 )
 
-pytestmark = pytest.mark.skipif(not native_conv.verified(), reason="the kernels cannot be compiled here")
+pytestmark = needs_compiler
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_a_layer_with_skip_counts_it_once(monkeypatch):
         monkeypatch.setattr(onednn, "choose", lambda *_, choice=choice, **__: choice)
         assert torch.allclose(layer(x, skip.clone()), expected, atol=1e-4)
     monkeypatch.undo()
-    monkeypatch.setattr(measured, "_chosen", {})
+    monkeypatch.setattr(autotune, "_chosen", {})
     assert torch.allclose(layer(x, skip.clone()), expected, atol=1e-4)
 
 
@@ -203,11 +204,11 @@ def test_the_layer_takes_the_faster(private, monkeypatch):
     x, _, _, expected = example(32, 32, 2, 8, 8)
     layer = fast()
     monkeypatch.setattr(onednn, "available", lambda dtype: private)
-    monkeypatch.setattr(measured, "_chosen", {})
+    monkeypatch.setattr(autotune, "_chosen", {})
     for name, call in layer.cpu_candidates(x).items():
         assert error(call(), expected.relu()) < 2e-6, name
     assert error(layer(x), expected.relu()) < 2e-6
-    assert list(measured._chosen.values()) in (["C"], ["torch"])
+    assert list(autotune._chosen.values()) in (["C"], ["torch"])
 
 
 def test_a_used_layer_can_be_copied_pickled_and_cast():
@@ -238,7 +239,7 @@ def test_a_fused_network_with_and_without(switch, monkeypatch):
     taken = [m for m in with_kernels.modules() if isinstance(m, FastConv2d) and m._supported]
     assert len(taken) == 6  # all but the first and the last, which are narrow
     if switch == "variable":
-        monkeypatch.setenv(native.VARIABLE, "1")
+        monkeypatch.setenv(jit_c.VARIABLE, "1")
     without = fuse(model, compile_kernels=switch == "variable")
     assert not [m for m in without.modules() if isinstance(m, FastConv2d) and m._supported]
     assert torch.allclose(with_kernels(x), without(x), atol=2e-6)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.models.losses.base import LossTerm
-from ofhkit.ops import frozen_loss
+from ofhkit.ops import micro_batched_loss
 from ofhkit.registry import LOSSES
 
 
@@ -41,4 +41,4 @@ class SemanticStructureLoss(LossTerm):
         def summed(sr: Tensor, part: slice) -> Tensor:
             return F.mse_loss(landmark_prior(sr) / side, target[part], reduction="sum")
 
-        return frozen_loss(summed, sr) / target.numel()
+        return micro_batched_loss(summed, sr) / target.numel()

@@ -4,12 +4,12 @@ import warnings
 import pytest
 import torch
 
-from ofhkit.ops import measured
+from ofhkit.ops import autotune
 
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch):
-    monkeypatch.setattr(measured, "_chosen", {})
+    monkeypatch.setattr(autotune, "_chosen", {})
 
 
 def slow(value):
@@ -23,11 +23,11 @@ def slow(value):
 def test_the_fastest_that_agrees_is_used_from_then_on():
     calls = []
     candidates = {"reference": slow(1.0), "fast": lambda: calls.append(1) or torch.ones(3)}
-    assert measured.fastest("key", candidates).tolist() == [1, 1, 1]
+    assert autotune.fastest("key", candidates).tolist() == [1, 1, 1]
     before = len(calls)
-    measured.fastest("key", candidates)
+    autotune.fastest("key", candidates)
     assert len(calls) == before + 1
-    assert measured._chosen == {"key": "fast"}
+    assert autotune._chosen == {"key": "fast"}
 
 
 def test_one_that_differs_or_fails_is_left_out():
@@ -35,21 +35,21 @@ def test_one_that_differs_or_fails_is_left_out():
         raise RuntimeError("out of resources")
 
     with pytest.warns(UserWarning, match="differs by 1.0e") as warned:
-        y = measured.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.zeros(3), "broken": broken})
+        y = autotune.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.zeros(3), "broken": broken})
     assert y.tolist() == [1, 1, 1]
     assert any("out of resources" in str(w.message) for w in warned)
-    assert measured._chosen == {"key": "reference"}
+    assert autotune._chosen == {"key": "reference"}
 
 
 def test_nan_counts_as_different():
     with pytest.warns(UserWarning, match="differs"):
-        measured.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.full((3,), float("nan"))})
-    assert measured._chosen == {"key": "reference"}
+        autotune.fastest("key", {"reference": slow(1.0), "wrong": lambda: torch.full((3,), float("nan"))})
+    assert autotune._chosen == {"key": "reference"}
 
 
 def test_a_reference_that_is_no_number_decides_nothing():
     candidates = {"reference": slow(float("nan")), "fast": lambda: torch.full((3,), float("nan"))}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert measured.fastest("key", candidates).isnan().all()
-    assert measured._chosen == {}
+        assert autotune.fastest("key", candidates).isnan().all()
+    assert autotune._chosen == {}

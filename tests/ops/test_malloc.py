@@ -5,9 +5,9 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from ofhkit.ops import keep_freed_memory
+from ofhkit.ops import set_malloc_policy
 torch.set_num_threads(1)
-if {keep} and not keep_freed_memory():
+if {keep} and not set_malloc_policy():
     raise SystemExit(3)
 for _ in range(20):  # until the free list has settled
     torch.ones(2**24)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 
 
-def frozen_loss(loss: Callable[[Tensor, slice], Tensor], x: Tensor, micro_batch: int = 4) -> Tensor:
+def micro_batched_loss(loss: Callable[[Tensor, slice], Tensor], x: Tensor, micro_batch: int = 4) -> Tensor:
     """Return the sum of ``loss(x[part], part)`` over micro-batches of ``x``.
 
     With the value comes its gradient for ``x``, at once and part by part, so that the activations of a large frozen
@@ -22,15 +22,15 @@ def frozen_loss(loss: Callable[[Tensor, slice], Tensor], x: Tensor, micro_batch:
         x: (N, ...).
         micro_batch: how many images at a time.
 
-    >>> frozen_loss(lambda x, part: (x ** 2).sum(), torch.tensor([1., 2., 3.], requires_grad=True), 2)
-    tensor(14., grad_fn=<_FrozenLossBackward>)
+    >>> micro_batched_loss(lambda x, part: (x ** 2).sum(), torch.tensor([1., 2., 3.], requires_grad=True), 2)
+    tensor(14., grad_fn=<_MicroBatchedLossBackward>)
     """
     if x.device.type != "cpu" or not (torch.is_grad_enabled() and x.requires_grad) or torch.compiler.is_compiling():
         return loss(x, slice(0, len(x)))
-    return _FrozenLoss.apply(x, loss, micro_batch)
+    return _MicroBatchedLoss.apply(x, loss, micro_batch)
 
 
-class _FrozenLoss(torch.autograd.Function):
+class _MicroBatchedLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, loss: Callable[[Tensor, slice], Tensor], micro_batch: int) -> Tensor:
         gradient = torch.zeros_like(x)
@@ -48,6 +48,6 @@ class _FrozenLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         if torch.is_grad_enabled():
-            raise OfhkitError("frozen_loss has no second derivative (create_graph=True): call the loss itself.")
+            raise OfhkitError("micro_batched_loss has no second derivative (create_graph=True): call the loss itself.")
         (gradient,) = ctx.saved_tensors
         return gradient * grad.to(gradient.dtype), None, None

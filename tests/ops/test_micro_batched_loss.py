@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.ops import frozen_loss
+from ofhkit.ops import micro_batched_loss
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_value_and_gradient_equal_those_of_the_whole_batch(network, micro_batch)
     def loss(x, part):
         return F.mse_loss(network(x), target[part], reduction="sum")
 
-    value = frozen_loss(loss, x, micro_batch) / target.numel()
+    value = micro_batched_loss(loss, x, micro_batch) / target.numel()
     expected = F.mse_loss(network(x), target)
     assert abs(value - expected) < 1e-12
     (wanted,) = torch.autograd.grad(3 * expected, x)
@@ -39,7 +39,7 @@ def test_only_the_batch_receives_a_gradient_and_seldom_more_than_a_few_images_ar
         seen.append((len(x), part.start))
         return network(x).sum()
 
-    frozen_loss(loss, x, 2).backward()
+    micro_batched_loss(loss, x, 2).backward()
     assert seen == [(2, 0), (2, 2), (1, 4)]
     assert x.grad.abs().sum() > 0
     assert all(p.grad is None for p in network.parameters())
@@ -47,13 +47,13 @@ def test_only_the_batch_receives_a_gradient_and_seldom_more_than_a_few_images_ar
 
 def test_without_gradients_it_is_one_call(network):
     seen = []
-    frozen_loss(lambda x, part: seen.append(len(x)) or x.sum(), torch.ones(5, 2), 2)
+    micro_batched_loss(lambda x, part: seen.append(len(x)) or x.sum(), torch.ones(5, 2), 2)
     assert seen == [5]
 
 
 def test_an_empty_batch():
     x = torch.zeros(0, 3, requires_grad=True)
-    value = frozen_loss(lambda x, part: x.sum(), x)
+    value = micro_batched_loss(lambda x, part: x.sum(), x)
     value.backward()
     assert value == 0
     assert x.grad.shape == (0, 3)
@@ -61,7 +61,7 @@ def test_an_empty_batch():
 
 def test_a_second_derivative_is_refused():
     x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
-    loss = frozen_loss(lambda x, part: (x**3).sum(), x**2)
+    loss = micro_batched_loss(lambda x, part: (x**3).sum(), x**2)
     with pytest.raises(OfhkitError, match="no second derivative"):
         torch.autograd.grad(loss, x, create_graph=True)
     (got,) = torch.autograd.grad(loss, x)

@@ -8,8 +8,8 @@ import sys
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory it frees, so that large activations are not mapped anew in every step.
+def set_malloc_policy() -> bool:
+    """Tell the C library to keep freed memory, so that large activations are not mapped anew in every step.
 
     glibc maps every block above 32 MB on its own and gives it back when it is freed; the next allocation then pays
     one page fault for each of its pages. Afterwards freed blocks are reused instead; the process holds on to its peak.
@@ -18,7 +18,7 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library understood (glibc does; elsewhere nothing happens).
 
-    >>> keep_freed_memory() in (True, False)
+    >>> set_malloc_policy() in (True, False)
     True
     """
     if not sys.platform.startswith("linux"):

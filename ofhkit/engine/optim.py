@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 
+from ofhkit.engine import muon  # noqa: F401 (registers ConvMuon)
 from ofhkit.engine.distributed import average_gradients
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import check_arguments

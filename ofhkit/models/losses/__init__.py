@@ -5,7 +5,7 @@ from ofhkit.models.losses.base import LossTerm
 from ofhkit.models.losses.margin_balance import MarginBalance
 from ofhkit.models.losses.parsing import ParsingLoss
 from ofhkit.models.losses.perceptual import LPIPSLoss
-from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss
+from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss, PSNRLoss
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LandmarkLoss",
     "LossTerm",
     "MarginBalance",
+    "PSNRLoss",
     "ParsingLoss",
     "PixelLoss",
     "SemanticStructureLoss",

@@ -28,6 +28,15 @@ def test_squared_differences(name, keys):
     assert loss(**dict(zip(keys, (tensor(A), tensor(B))))).item() == pytest.approx(((A - B) ** 2).mean(), rel=1e-12)
 
 
+def test_psnr_loss_is_the_mean_over_images():
+    value = LOSSES.build(dict(type="PSNRLoss"))(tensor(A), tensor(B)).item()
+    errors = ((A - B) ** 2).mean((1, 2, 3))
+    assert value == pytest.approx((10 * np.log10(errors)).mean(), rel=1e-4)
+    sr = tensor(B).clone().requires_grad_()
+    LOSSES.build(dict(type="PSNRLoss"))(sr, tensor(B)).backward()  # a perfect face is no singularity
+    assert torch.equal(sr.grad, torch.zeros_like(sr))
+
+
 def test_landmark_loss_is_in_units_of_the_side():
     loss = LOSSES.build(dict(type="LandmarkLoss"))
     p, q = rng.random((2, 4, 68, 2)) * 128

@@ -15,8 +15,10 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from ofhkit.models.hallucinators.base import BaseHallucinator, freeze
-from ofhkit.models.losses.adversarial import discriminator_loss
+from ofhkit.models.losses.adversarial import AdversarialLoss, gradient_share
 from ofhkit.registry import DISCRIMINATORS, HALLUCINATORS, LANDMARK_PRIORS, LOSSES
+
+_SHARE_INTERVAL = 50  # steps between two measurements of the adversary's share, which costs two backward passes
 
 
 @HALLUCINATORS.register_module()
@@ -49,6 +51,8 @@ class FaceHallucinator(BaseHallucinator):
         self.landmark_prior = None if landmark_prior is None else freeze(LANDMARK_PRIORS.build(landmark_prior))
         self.losses = nn.ModuleDict({name: LOSSES.build(term) for name, term in (losses or {}).items()})
         self.balance: Any = None if balance is None else LOSSES.build(balance)
+        self._adversarial = next((n for n, term in self.losses.items() if isinstance(term, AdversarialLoss)), None)
+        self._steps = 0  # of this process: when to measure, no result depends on it
         self.true_landmarks: nn.Module | None = None  # (index, mirrored) -> what the prior says of hr, where known
         freeze(self.inpainter)
 
@@ -83,17 +87,22 @@ class FaceHallucinator(BaseHallucinator):
                 available = {**batch, "landmark_prior": self.landmark_prior}
                 terms = {name: term.evaluate(available) for name, term in self.losses.items()}
                 total = sum(self.losses[name].weight * value for name, value in terms.items())
+            if self._adversarial is not None and self._steps % _SHARE_INTERVAL == 0:
+                part = self.losses[self._adversarial].weight * terms[self._adversarial]
+                log["adversary_share"] = gradient_share(part, total - part, self.upsampler.parameters())
             optim.update_params(total)
             log |= {**terms, "total": total}
         if self.discriminator is not None:
             self.discriminator.requires_grad_(True)
+        self._steps += 1
         return {name: value.detach() for name, value in log.items()}
 
     def _update_discriminator(self, batch: dict, optim: OptimWrapper) -> tuple[dict[str, Tensor], bool]:
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""
         with optim.optim_context(self.discriminator):
             real_logits, fake_logits = self.discriminator(batch["hr"]), self.discriminator(batch["sr"].detach())
-            real, fake = discriminator_loss(real_logits, fake_logits)
+            game = AdversarialLoss() if self._adversarial is None else self.losses[self._adversarial]
+            real, fake = game.discriminator(real_logits, fake_logits)
         update_discriminator, update_upsampler = (True, True) if self.balance is None else self.balance(real, fake)
         if update_discriminator:
             optim.update_params(real + fake)

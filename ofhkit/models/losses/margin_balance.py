@@ -3,7 +3,8 @@
 Reference: the authors' published code of X. Yu, F. Porikli, "Ultra-resolving face images by discriminative
 generative networks", ECCV 2016 (the paper does not print the rule).
 
-Differs from the paper: averaged over all processes of a distributed training, so that all decide alike.
+Differs from the paper: the generator need not wait (``upsampler_waits``); averaged over all processes of a distributed
+training, so that all decide alike.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ class MarginBalance:
     Args:
         margin: the discriminator waits if its loss on real or on fake faces is below ``margin``, the generator if one
             of the two is above ``1 - margin``.
+        upsampler_waits: False lets the generator, which has a true face to learn from as well, move always.
 
     Raises:
         OfhkitError: the margin is not within [0, 1].
     """
 
-    def __init__(self, margin: float = 0.3):
+    def __init__(self, margin: float = 0.3, upsampler_waits: bool = True):
         if not 0 <= margin <= 1:
             raise OfhkitError(f"MarginBalance: margin must lie between 0 and 1, got {margin}")
-        self.margin = margin
+        self.margin, self.upsampler_waits = margin, upsampler_waits
 
     def decide(self, real_loss: float, fake_loss: float) -> tuple[bool, bool]:
         """Return whether to update the discriminator and whether to update the generator.
@@ -45,7 +47,7 @@ class MarginBalance:
         ((False, True), (True, True))
         """
         update_d = min(real_loss, fake_loss) >= self.margin
-        update_g = max(real_loss, fake_loss) <= 1 - self.margin
+        update_g = not self.upsampler_waits or max(real_loss, fake_loss) <= 1 - self.margin
         if not (update_d or update_g):
             return True, True
         return update_d, update_g

@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
-from ofhkit.models.losses.adversarial import discriminator_loss
+from ofhkit.models.losses.adversarial import discriminator_loss, gradient_share
 from ofhkit.registry import HALLUCINATORS, LOSSES
 
 
@@ -123,3 +123,34 @@ def test_the_losses_are_any_registered_terms(model):
     log = model.train().train_step(data(), wrappers(model))
     expected = log["pixel"] * 4 + 0.00003 * log["adversarial"] + 0.1 * log["structure"]
     assert log["total"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_adversarys_share_of_the_gradient_is_measured_and_changes_nothing(model):
+    """Against the two gradients taken by hand; the weights after the step are those of a step that measures nothing."""
+    model.losses["adversarial"].weight = 0.01
+    twin, batch_data = copy.deepcopy(model).train(), data()
+    twin._steps = 1
+    torch.manual_seed(1)
+    log = model.train().train_step(dict(batch_data), wrappers(model))
+    torch.manual_seed(1)
+    assert "adversary_share" not in twin.train_step(dict(batch_data), wrappers(twin))
+    for ours, theirs in zip(model.parameters(), twin.parameters()):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert 0 < log["adversary_share"] < 1
+
+
+def test_a_share_is_the_norms_of_two_gradients():
+    w = nn.Parameter(torch.tensor([3.0, 4.0]))
+    share = gradient_share((w * torch.tensor([0.6, 0.8])).sum(), 4 * w[0], [w, nn.Parameter(torch.zeros(2))])
+    assert share.item() == pytest.approx(1 / 5)
+
+
+def test_the_discriminator_learns_from_smoothed_labels_where_the_loss_says_so(model):
+    smooth = copy.deepcopy(model)
+    smooth.losses["adversarial"].label_smoothing = 0.1
+    logs = []
+    for one in (model, smooth):
+        torch.manual_seed(1)
+        logs.append(one.train().train_step(data(), wrappers(one)))
+    assert logs[0]["d_fake"] == logs[1]["d_fake"]
+    assert logs[0]["d_real"] != logs[1]["d_real"]

@@ -24,6 +24,11 @@ def test_published_rule(real, fake, expected):
     assert MarginBalance().decide(real, fake) == expected
 
 
+def test_an_upsampler_that_need_not_wait_moves_always():
+    decide = MarginBalance(0.3, upsampler_waits=False).decide
+    assert [decide(0.1, 0.5), decide(0.5, 0.9), decide(0.1, 2.0)] == [(False, True), (True, True), (False, True)]
+
+
 def test_somebody_always_moves():
     values = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 5.0]
     for margin, real, fake in itertools.product([0.0, 0.3, 0.5, 0.9], values, values):

@@ -44,6 +44,16 @@ def test_landmark_loss_is_in_units_of_the_side():
     assert value == pytest.approx((((p - q) / 128) ** 2).mean(), rel=1e-12)
 
 
+def test_a_smoothed_label_is_cross_entropy_with_that_label():
+    game = LOSSES.build(dict(type="AdversarialLoss", label_smoothing=0.1))
+    real, fake = game.discriminator(tensor(LOGITS), tensor(LOGITS))
+    p = sigmoid(LOGITS)
+    assert real.item() == pytest.approx(-(0.9 * np.log(p) + 0.1 * np.log(1 - p)).mean(), rel=1e-12)
+    assert fake.item() == pytest.approx(-np.log(1 - p).mean(), rel=1e-12)  # one-sided
+    with pytest.raises(OfhkitError, match="label_smoothing"):
+        LOSSES.build(dict(type="AdversarialLoss", label_smoothing=1.0))
+
+
 def test_adversarial_loss_is_minus_log_d():
     value = LOSSES.build(dict(type="AdversarialLoss"))(tensor(LOGITS)).item()
     assert value == pytest.approx(-np.log(sigmoid(LOGITS)).mean(), rel=1e-12)

@@ -20,7 +20,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ofhkit", "ofhkit.*"]),
-    package_data={"ofhkit": ["py.typed", "assets/**/*", "ops/kernels/*", "demo/*.html", "demo/*.js", "demo/*.css"]},
+    package_data={"ofhkit": ["py.typed", "assets/**/*", "ops/kernels/*", "restoration/page/*.*"]},
     install_requires=[
         "torch>=2.6",
         "torchvision",  # lpips imports it; pip pairs it with torch

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File, Files
 
-from ofhkit.reference import PAGES
+from ofhkit.commands.reference import PAGES
 
 FOLDER = Path(__file__).parent
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ofhkit.comparison.compare import compare
-from ofhkit.comparison.pipelines import resolve_data
 from ofhkit.config import load_config
-from ofhkit.engine.curriculum import Options, check_run, run_curriculum
-from ofhkit.engine.distributed import once, processes
-from ofhkit.progress import say
+from ofhkit.evaluation.compare import compare
+from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.restoration import Result, hallucinate
+from ofhkit.runtime.distributed import once, processes
+from ofhkit.runtime.progress import say
+from ofhkit.training.curriculum import Options, check_run, run_curriculum
 from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
 
 __all__ = [

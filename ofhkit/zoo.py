@@ -15,15 +15,15 @@ from typing import Any
 import torch
 
 from ofhkit import __version__
-from ofhkit.engine.checkpoint import load_strictly, load_weights, save_weights
-from ofhkit.engine.curriculum import MODEL
-from ofhkit.engine.runner import pick_device
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.progress import say
 from ofhkit.registry import HALLUCINATORS
+from ofhkit.runtime.progress import say
+from ofhkit.training.checkpoint import load_strictly, load_weights, save_weights
+from ofhkit.training.curriculum import MODEL
+from ofhkit.training.runner import pick_device
 
 __all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
 

@@ -80,14 +80,14 @@ def play(folder: Path) -> dict:
     from mmengine.hooks import Hook
     from mmengine.optim import OptimWrapperDict
 
-    from ofhkit.engine.distributed import rank, span_processes, world_size
-    from ofhkit.engine.draws import training_loader
-    from ofhkit.engine.evaluation import evaluate
-    from ofhkit.engine.hooks import SaveCheckpoint
-    from ofhkit.engine.optim import wrap_optimizer
-    from ofhkit.engine.runner import Runner
+    from ofhkit.data.sampler import training_loader
+    from ofhkit.evaluation.evaluate import evaluate
     from ofhkit.metrics import PerImageMetric
     from ofhkit.registry import METRICS
+    from ofhkit.runtime.distributed import rank, span_processes, world_size
+    from ofhkit.training.hooks import SaveCheckpoint
+    from ofhkit.training.optim import wrap_optimizer
+    from ofhkit.training.runner import Runner
 
     class Level(PerImageMetric):
         def measure(self, y):
@@ -116,8 +116,8 @@ def normalise() -> dict:
     """Batch norms over shares of 3 and 5 images of one batch: outputs, gradients and statistics of the whole."""
     import torch.distributed as dist
 
-    from ofhkit.engine.distributed import average_gradients, rank, span_processes, world_size
     from ofhkit.ops import UpsampledBatchNorm2d
+    from ofhkit.runtime.distributed import average_gradients, rank, span_processes, world_size
 
     x = 100 + torch.rand(8, 3, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     direction = torch.rand(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -143,7 +143,7 @@ def normalise() -> dict:
 
 
 def main() -> None:
-    from ofhkit.engine.distributed import is_main, processes
+    from ofhkit.runtime.distributed import is_main, processes
 
     folder = Path(sys.argv[1])
     with processes("pytorch", "cpu"):

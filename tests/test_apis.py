@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import ofhkit
-from ofhkit.engine.checkpoint import save_weights
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import HALLUCINATORS
+from ofhkit.training.checkpoint import save_weights
 
 MODEL = dict(
     type="FaceHallucinator",

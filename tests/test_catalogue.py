@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from ofhkit import diagnosis
-from ofhkit.catalogue import catalogue
+from ofhkit.commands import doctor as diagnosis
+from ofhkit.commands.components import catalogue
 from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters import EncoderDecoder
 from ofhkit.registry import ROLES
@@ -110,7 +110,7 @@ def test_broken_plugins_are_mended_where_they_come_from(monkeypatch):
 def test_doctor_without_packaging_says_so(monkeypatch):
     import runpy
 
-    monkeypatch.delitem(sys.modules, "ofhkit.diagnosis")
+    monkeypatch.delitem(sys.modules, "ofhkit.commands.doctor")
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
     doctor = runpy.run_path(str(Path(__file__).parents[1] / "tools/doctor.py"))
     monkeypatch.setattr(sys, "argv", ["doctor.py"])

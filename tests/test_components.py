@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ofhkit.datasets.pack_writer import PackWriter
+from ofhkit.data.pack_writer import PackWriter
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.registry import HALLUCINATORS, LOSSES, ROLES

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ofhkit import settings
-from ofhkit.checking import complete
-from ofhkit.config import from_json, load_config, load_with_origins, parse_option, to_json
+from ofhkit.config import from_json, load_config, settings, to_json
+from ofhkit.config.check import complete
+from ofhkit.config.load import load_with_origins, parse_option
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import IMPLEMENTATIONS
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 
-from ofhkit import cli
+from ofhkit.commands import cli
 from ofhkit.config import load_config, parse_options
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

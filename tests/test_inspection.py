@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ofhkit.config import load_config
+from ofhkit.config.inspection import diff, lint, show
 from ofhkit.errors import OfhkitError
-from ofhkit.inspection import diff, lint, show
 
 ROOT = Path(__file__).parents[1]
 OFHNET, SYNTHETIC = ROOT / "configs/ofhnet_celeba.py", ROOT / "configs/ofhnet_synthetic.py"

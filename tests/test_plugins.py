@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ofhkit import plugins
-from ofhkit.config import load_config, request_custom_imports
+from ofhkit.config import load_config
+from ofhkit.config.load import request_custom_imports
 from ofhkit.errors import OfhkitError
-from ofhkit.registry import ROLES, UPSAMPLERS
+from ofhkit.registry import ROLES, UPSAMPLERS, plugins
 from ofhkit.testing import check
 
 ROOT = Path(__file__).parents[1]
@@ -246,6 +246,6 @@ def test_the_tools_take_plugins(tmp_path):
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, ofhkit, ofhkit.plugins; print({'torch', 'mmengine', 'packaging'} & set(sys.modules))"
+    code = "import sys, ofhkit, ofhkit.registry.plugins; print({'torch', 'mmengine', 'packaging'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), plugins.VARIABLE: "not_there"}
     assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == "set()"

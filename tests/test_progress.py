@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from ofhkit import progress
-from ofhkit.progress import Progress
+from ofhkit.runtime import progress
+from ofhkit.runtime.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from ofhkit.catalogue import catalogue
-from ofhkit.reference import components_page, configuration_page, documented
+from ofhkit.commands.components import catalogue
+from ofhkit.commands.reference import components_page, configuration_page, documented
+from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
-from ofhkit.settings import Data, Evaluation, Runtime
 
 PUBLISHED = ("inpainter", "upsampler", "discriminator", "landmark_prior", "parser", "loss")
 WITHOUT_A_PAPER = {"MeanFace", "ParsingLoss"}

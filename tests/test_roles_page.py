@@ -8,10 +8,10 @@ import pytest
 from pipeline_maker import FSRCNN, INPAINTER, ROOT
 from test_plugins import clean, install  # noqa: F401 (a fixture)
 
-from ofhkit import apis, plugins
+from ofhkit import apis
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
-from ofhkit.registry import ROLES
+from ofhkit.registry import ROLES, plugins
 from ofhkit.testing import check
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/roles.md").read_text(), re.M | re.S)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from celeba_maker import MadeCelebA
 
-from ofhkit.cli import run
+from ofhkit.commands.cli import run
 
 TOOLS = Path(__file__).parent.parent / "tools"
 

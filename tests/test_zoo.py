@@ -9,11 +9,11 @@ from pipeline_maker import FSRCNN, write_pack, write_pipeline
 
 import ofhkit
 from ofhkit import zoo
-from ofhkit.datasets import SyntheticFaces
-from ofhkit.engine.checkpoint import load_weights
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
+from ofhkit.rendering import SyntheticFaces
+from ofhkit.training.checkpoint import load_weights
 
 LICENCE = "for non-commercial research only (WEIGHTS_LICENSE)"
 

@@ -13,7 +13,7 @@ the copy that bound them are measured in the same loop. Markdown and JSON go to 
 import argparse
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}
 TABLE = "table"

@@ -7,7 +7,7 @@ Prints, place by place, the share of test faces with the right label, on real fa
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -19,13 +19,14 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000, metavar="N", help="test faces of each kind (default: 1000)")
     args = parser.parse_args()
 
-    from ofhkit.comparison.parser_check import check_parser
-    from ofhkit.comparison.scoring import PARSER
-    from ofhkit.datasets import PackedFaces, SyntheticFaces
-    from ofhkit.datasets.celeba import find_or_prepare
-    from ofhkit.engine.recipes import load_component
-    from ofhkit.progress import say
+    from ofhkit.data.celeba.prepare import find_or_prepare
+    from ofhkit.data.packed import PackedFaces
+    from ofhkit.evaluation.parser_check import check_parser
+    from ofhkit.evaluation.scoring import PARSER
     from ofhkit.registry import PARSERS
+    from ofhkit.rendering import SyntheticFaces
+    from ofhkit.runtime.progress import say
+    from ofhkit.training.recipes import load_component
 
     network = PARSERS.build(dict(type="FaceParser", weights=None if args.weights else PARSER))
     network = load_component(network, args.weights).eval()

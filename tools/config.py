@@ -7,7 +7,7 @@ python tools/config.py lint configs/*.py
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 ARGUMENTS = {"show": 1, "diff": 2, "lint": None}
 
@@ -22,8 +22,7 @@ def main() -> int:
     if len(args.configs) != (ARGUMENTS[args.action] or len(args.configs)):
         parser.error(f"{args.action} takes {ARGUMENTS[args.action]} CONFIG, got {len(args.configs)}")
 
-    from ofhkit import inspection
-    from ofhkit.config import parse_options
+    from ofhkit.config import inspection, parse_options
 
     options = parse_options(args.cfg_options)
     if args.action == "show":

@@ -9,7 +9,7 @@ can open the page unless --host says otherwise. Needs: pip install 'ofhkit[demo]
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=2, metavar="N", help="users served at a time (default: 2)")
     args = parser.parse_args()
 
-    from ofhkit.demo.methods import installed_methods
-    from ofhkit.demo.serving import serve
+    from ofhkit.restoration.page.methods import installed_methods
+    from ofhkit.restoration.page.server import serve
 
     methods = installed_methods(args.model)
     print(f"{len(methods)} methods; open http://{args.host}:{args.port}/ (Ctrl-C stops)", flush=True)

@@ -8,7 +8,7 @@ Prints the same numbers as a table. Scenes are drawn, not rendered, so thousands
 from collections import Counter
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 ITA_CLASSES = (("very light", 55), ("light", 41), ("intermediate", 28), ("tan", 10), ("brown", -30), ("dark", -90))
 
@@ -22,9 +22,9 @@ def main() -> None:
 
     import numpy as np
 
-    from ofhkit.datasets.synthetic.head import load_head
-    from ofhkit.datasets.synthetic.scene import draw_scene, generator
     from ofhkit.functional.grids import write_png
+    from ofhkit.rendering.head import load_head
+    from ofhkit.rendering.scene import draw_scene, generator
 
     head = load_head()
     scenes = [draw_scene(head, generator(args.seed, "train", i)) for i in range(args.count)]

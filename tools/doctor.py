@@ -7,7 +7,7 @@ Exits with 1 if something needs mending. Changes nothing.
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 from ofhkit.errors import OfhkitError
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     args = parser.parse_args()
 
     try:
-        from ofhkit.diagnosis import diagnose
+        from ofhkit.commands.doctor import diagnose
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise OfhkitError(f"{package} is missing, so nothing can be looked at; mend: pip install {package}") from None

@@ -10,7 +10,7 @@ back and compared with eager on rendered faces; one that differs is not kept. ON
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ output; the others have theirs.
 import warnings
 from pathlib import Path
 
-from ofhkit.cli import Parser, launcher, run
+from ofhkit.commands.cli import Parser, launcher, run
 
 
 def main() -> int:
@@ -46,9 +46,9 @@ def main() -> int:
     from PIL import Image
 
     from ofhkit import apis
-    from ofhkit.engine.distributed import is_main
     from ofhkit.restoration import HoleOptions, Restorer, restore_files
     from ofhkit.restoration.holes import parse_box, parse_color
+    from ofhkit.runtime.distributed import is_main
 
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in a sentence of our own
     hole = HoleOptions(

@@ -3,7 +3,7 @@
 python tools/list_components.py [ROLE]
 """
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     parser.add_argument("role", nargs="?", help="only this role, as in upsampler")
     args = parser.parse_args()
 
-    from ofhkit.catalogue import catalogue
+    from ofhkit.commands.components import catalogue
 
     role = None
     for entry in catalogue(args.role):

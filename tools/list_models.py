@@ -7,7 +7,7 @@ Any of the names works in tools/infer.py --model, tools/export.py and ofhkit.loa
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHOWN = ("PSNR", "SSIM", "LPIPS", "NRMSE", "IoU")
@@ -17,7 +17,7 @@ def main() -> None:
     Parser(__doc__).parse_args()
 
     from ofhkit.apis import DEFAULT_MODEL, zoo
-    from ofhkit.engine.checkpoint import load_weights
+    from ofhkit.training.checkpoint import load_weights
 
     shipped = zoo()
     if not shipped:

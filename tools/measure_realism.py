@@ -8,7 +8,7 @@ are what the renderer still lacks. About 16 minutes on one CPU core with --amp.
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, common, run
+from ofhkit.commands.cli import Parser, common, run
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args()
 
-    from ofhkit.comparison.realism import measure_realism, realism_table
     from ofhkit.config import parse_options
-    from ofhkit.engine.curriculum import Options
     from ofhkit.errors import OfhkitError
+    from ofhkit.evaluation.realism import measure_realism, realism_table
     from ofhkit.files import atomic_write
+    from ofhkit.training.curriculum import Options
 
     if args.data_root is None:
         raise OfhkitError("--data-root is missing: name a folder of real faces, prepared or in CelebA's own form")

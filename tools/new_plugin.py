@@ -8,7 +8,7 @@ Then ``pip install -e DIR/my_upsampler``, or no installation and ``--plugins DIR
 from pathlib import Path
 
 from ofhkit import __version__
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 from ofhkit.errors import OfhkitError, did_you_mean
 
 NETWORK = """

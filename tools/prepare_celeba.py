@@ -9,7 +9,7 @@ goes on after an interruption. Pictures that cannot be used are listed in OUT/re
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     add("--workers", type=int, metavar="N", help="processes (default: one a core, 8 at the most; 0: none)")
     args = parser.parse_args()
 
-    from ofhkit.datasets.celeba import prepare
+    from ofhkit.data.celeba.prepare import prepare
 
     prepare(**vars(args))
 

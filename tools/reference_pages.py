@@ -7,7 +7,7 @@ The documentation's own build (mkdocs build --strict) calls the same functions, 
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -15,8 +15,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for configuration.md, components.md")
     args = parser.parse_args()
 
+    from ofhkit.commands.reference import PAGES
     from ofhkit.files import atomic_write
-    from ofhkit.reference import PAGES
 
     for name, page in PAGES.items():
         print(atomic_write(args.out / name, page()))

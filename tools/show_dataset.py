@@ -9,7 +9,7 @@ The source is the word ``synthetic``, the folder of a prepared pack, or a config
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, run
+from ofhkit.commands.cli import Parser, run
 
 
 def main() -> None:
@@ -28,10 +28,11 @@ def main() -> None:
 
     import numpy as np
 
-    from ofhkit.datasets import PackedFaces, SyntheticFaces
+    from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
     from ofhkit.functional.contact_sheets import contact_sheet
     from ofhkit.functional.grids import write_png
+    from ofhkit.rendering import SyntheticFaces
 
     if args.source == "synthetic":
         data = SyntheticFaces(args.start + args.count, args.seed, args.split, cache=False)

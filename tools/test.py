@@ -10,7 +10,7 @@ Without a CONFIG, everything that is finished under the work dir is scored, as i
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, common, launcher, run
+from ofhkit.commands.cli import Parser, common, launcher, run
 
 
 def main() -> None:

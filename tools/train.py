@@ -9,7 +9,7 @@ Goes on by itself where it was stopped. Steps that methods share are trained onc
 
 from pathlib import Path
 
-from ofhkit.cli import Parser, common, launcher, run
+from ofhkit.commands.cli import Parser, common, launcher, run
 
 
 def main() -> None:

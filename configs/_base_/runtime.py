@@ -1,4 +1,4 @@
-"""What every run shares and no result depends on, but for the seed. All switches: ofhkit/settings.py."""
+"""What every run shares and no result depends on, but for the seed. All switches: ofhkit/config/settings.py."""
 
 runtime = dict(
     seed=0,

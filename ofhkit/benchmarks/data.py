@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ofhkit.benchmarks.timing import Table, environment, measure
-from ofhkit.datasets import SyntheticFaces
+from ofhkit.data.degradation import Degradation
 from ofhkit.functional.resample import downsample_cubic, downsample_cubic_uint8
-from ofhkit.models.degradation import Degradation
 from ofhkit.registry import OCCLUDERS
+from ofhkit.rendering import SyntheticFaces
 
 NUM_FACES, EPOCH = 256, 2048  # different pictures; how many one timed call reads
 SIZE = (218, 178)  # of CelebA's aligned pictures

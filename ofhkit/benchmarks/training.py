@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from ofhkit.benchmarks.inference import WIDTHS
 from ofhkit.benchmarks.plain import PlainUpsampler, without_products
 from ofhkit.benchmarks.timing import Table, environment, measure
-from ofhkit.engine.optim import amp_dtype
 from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import set_malloc_policy
+from ofhkit.training.optim import amp_dtype
 
 CPU = torch.device("cpu")
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term

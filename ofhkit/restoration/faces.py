@@ -17,9 +17,9 @@ from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
 from ofhkit.functional.landmarks import five_points
 from ofhkit.functional.resample import downsample_cubic
-from ofhkit.models.face_detector import TinyFaceDetector, suppress
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68
 from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 
 __all__ = ["LR_SIZE", "FaceFinder", "Seen", "scaling", "see"]
 

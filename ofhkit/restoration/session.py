@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ofhkit.engine.distributed import gather, is_main, rank, world_size
 from ofhkit.errors import OfhkitError
-from ofhkit.progress import say
 from ofhkit.restoration.pictures import Picture, is_still, read_pictures
 from ofhkit.restoration.restorer import Outcome, Restorer
 from ofhkit.restoration.sources import Names, Source, collect
 from ofhkit.restoration.writing import FOLDERS, Writer
+from ofhkit.runtime.distributed import gather, is_main, rank, world_size
+from ofhkit.runtime.progress import say
 
 __all__ = ["restore_files"]
 

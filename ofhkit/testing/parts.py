@@ -15,8 +15,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.evaluation.sections import run_section
 from ofhkit.registry import DEGRADATIONS
-from ofhkit.reports.sections import run_section
 from ofhkit.testing.samples import KEYS, ContractError, faces, require, same, sample_batch
 
 

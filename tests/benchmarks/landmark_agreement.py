@@ -11,8 +11,8 @@ import argparse
 import numpy as np
 import torch
 
-from ofhkit.datasets import PackedFaces
-from ofhkit.datasets.celeba import disagreement
+from ofhkit.data.celeba.prepare import disagreement
+from ofhkit.data.packed import PackedFaces
 from ofhkit.models.landmark_priors import FaceAPI68
 
 

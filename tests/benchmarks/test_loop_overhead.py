@@ -15,10 +15,10 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from ofhkit.engine.draws import training_loader
-from ofhkit.engine.hooks import Progress, SaveCheckpoint, StopOnNaN
-from ofhkit.engine.optim import build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
-from ofhkit.engine.runner import Runner
+from ofhkit.data.sampler import training_loader
+from ofhkit.training.hooks import Progress, SaveCheckpoint, StopOnNaN
+from ofhkit.training.optim import build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
+from ofhkit.training.runner import Runner
 
 BATCH, SHORT, LONG, ROUNDS = 4, 100, 600, 7
 CPU = torch.device("cpu")

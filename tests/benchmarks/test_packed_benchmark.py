@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ofhkit.datasets import PackedFaces
-from ofhkit.datasets.pack_writer import PackWriter
+from ofhkit.data.pack_writer import PackWriter
+from ofhkit.data.packed import PackedFaces
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 
 COUNT, BATCH = 1024, 64

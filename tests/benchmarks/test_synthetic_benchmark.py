@@ -9,9 +9,9 @@ import itertools
 import cv2
 import pytest
 
-from ofhkit.datasets.synthetic.dataset import available_cores
-from ofhkit.datasets.synthetic.render import render_face
-from ofhkit.datasets.synthetic.workers import render_chunks
+from ofhkit.rendering.dataset import available_cores
+from ofhkit.rendering.render import render_face
+from ofhkit.rendering.workers import render_chunks
 
 COUNT = 64
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.landmarks import flip_landmarks
-from ofhkit.models.degradation import Degradation
 from ofhkit.registry import DEGRADATIONS, OCCLUDERS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ofhkit.errors import OfhkitError
-from ofhkit.models.face_detector import TinyFaceDetector, suppress
+from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -13,7 +13,6 @@ from PIL import Image
 from pipeline_maker import INPAINTER
 
 import ofhkit
-from ofhkit.engine.checkpoint import save_weights
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, warp
 from ofhkit.functional.resample import downsample_cubic
@@ -22,6 +21,7 @@ from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files, re
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.sources import collect
 from ofhkit.restoration.writing import WARNING
+from ofhkit.training.checkpoint import save_weights
 
 ROOT = Path(__file__).parents[2]
 PHOTO_FILE = ROOT / "tests/data/golden_det224.png"

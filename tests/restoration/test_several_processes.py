@@ -12,9 +12,9 @@ from pipeline_maker import INPAINTER, ROOT
 from process_maker import finish, start
 
 from ofhkit.apis import load_model
-from ofhkit.engine.checkpoint import save_weights
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import HoleOptions, Restorer, restore_files
+from ofhkit.training.checkpoint import save_weights
 
 MODEL = dict(type="FaceHallucinator", inpainter=INPAINTER, upsampler=dict(type="Bicubic"))
 BOX = "4,4,6,6"

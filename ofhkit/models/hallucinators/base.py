@@ -23,7 +23,7 @@ class BaseHallucinator(BaseModel):
     Args:
         inpainter: component of role inpainter, or its configuration.
         upsampler: component of role upsampler, or its configuration.
-        data_preprocessor: usually a :class:`ofhkit.models.degradation.Degradation`; not needed for inference.
+        data_preprocessor: usually a :class:`ofhkit.data.degradation.Degradation`; not needed for inference.
     """
 
     def __init__(self, inpainter: nn.Module | dict, upsampler: nn.Module | dict, data_preprocessor: Any = None):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from ofhkit.datasets import SyntheticFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.geometry import iou
 from ofhkit.models.losses import ParsingLoss
 from ofhkit.models.parsers import FaceParser
+from ofhkit.rendering import SyntheticFaces
 
 
 def test_parameter_count_by_hand():

@@ -1,0 +1,1 @@
+"""What tools and the command line call."""

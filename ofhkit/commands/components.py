@@ -1,0 +1,127 @@
+"""What is registered: name, origin, paper, size and work of every component."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import ROLES, plugins
+
+_FACE, _TINY, _MASK = (1, 3, 128, 128), (1, 3, 16, 16), (1, 1, 16, 16)
+INPUTS = {
+    "inpainter": (_TINY, _MASK),
+    "upsampler": (_TINY, _MASK),  # as many of these as ``forward`` takes
+    "discriminator": (_FACE,),
+    "landmark_prior": (_FACE,),
+    "parser": (_FACE,),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One component.
+
+    Attributes:
+        summary: the first paragraph of the component's docstring.
+        reference: the paper as the module's docstring names it; where there is none, the summary.
+        differs: what the module's docstring says after *Differs from the paper*, its punctuation included.
+        size: parameters and multiply-adds of a network with default arguments, or why it has none.
+    """
+
+    role: str
+    name: str
+    origin: plugins.Origin
+    summary: str
+    reference: str
+    differs: str
+    size: str
+
+    @property
+    def file(self) -> str:
+        """The path from the package's folder on."""
+        return _short(self.origin.file) if self.origin.file else ""
+
+    def lines(self, width: int = 80) -> str:
+        """Text that stays within ``width`` columns."""
+        where = f"{self.origin.package} {self.origin.version}".strip()
+        if self.file:
+            where += f", {self.file}"
+        body = [textwrap.fill(t, width, initial_indent="    ", subsequent_indent="    ")
+                for t in (where, self.size, self.reference) if t]  # fmt: skip
+        return "\n".join([f"  {self.name}", *body])
+
+
+def _short(file: Path) -> str:
+    root = file.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return str(file.relative_to(root))
+
+
+def catalogue(role: str | None = None, sizes: bool = True) -> Iterator[Entry]:
+    """List the components of a role, or of all roles; for ``sizes`` networks are built with their default arguments.
+
+    Raises:
+        OfhkitError: there is no such role.
+
+    >>> [e.name for e in catalogue('discriminator')]
+    ['FaceDiscriminator', 'URDGNDiscriminator']
+    """
+    if role is not None and role not in ROLES:
+        raise OfhkitError(f"unknown role {role!r}; {did_you_mean(role, ROLES)}")
+    for name, registry in ROLES.items():
+        if role in (None, name):
+            for key in registry.names():
+                component = registry.get(key)
+                size = _size(name, component) if sizes else ""
+                texts = _summary(component), _reference(component), _passage(component, "Differs from the paper")
+                yield Entry(name, key, plugins.origin(component), *texts, size)
+
+
+def _summary(component: Any) -> str:
+    return " ".join((inspect.getdoc(component) or "").partition("\n\n")[0].split())
+
+
+def _reference(component: Any) -> str:
+    return _passage(component, "Reference:") or (inspect.getdoc(component) or "").partition("\n")[0]
+
+
+def _passage(component: Any, start: str) -> str:
+    """What the module's docstring says after ``start``: to the end of the paragraph in which a sentence ends."""
+    module = inspect.getdoc(sys.modules.get(component.__module__)) or ""
+    text = ""
+    for paragraph in module.partition(start)[2].split("\n\n"):
+        text += " " + paragraph
+        if text.rstrip().endswith("."):
+            break
+    return " ".join(text.split())
+
+
+def _size(role: str, component: Any) -> str:
+    if role not in INPUTS:
+        return ""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ofhkit.models.hallucinators import upsampler_inputs
+
+    try:
+        network = component().eval()
+    except TypeError:
+        return "has arguments without defaults"
+    shapes = INPUTS[role]
+    if role == "upsampler":
+        shapes = shapes[: len(upsampler_inputs(network))]
+    count = sum(p.numel() for p in network.parameters())
+    if hasattr(network, "partial_fit"):
+        return "fitted in one pass over the training faces"
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(*(torch.zeros(shape) for shape in shapes))
+    return f"{count:,} parameters, {counter.get_total_flops() / 2e9:.3f} GMACs a face"

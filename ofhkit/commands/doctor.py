@@ -1,0 +1,202 @@
+"""What is wrong with an installation, and the command that mends it. Nothing is changed and nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from ofhkit.errors import OfhkitError
+from ofhkit.files import asset, cache_dir
+from ofhkit.registry import plugins
+
+OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
+PACK_BYTES = 10_500_000_000  # all of CelebA as a pack
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what was found, and what mends it (empty: nothing needs mending)."""
+
+    text: str
+    remedy: str = ""
+
+
+def installed() -> dict[str, str]:
+    """Return distribution -> version of this environment, names in lower case."""
+    return {d.name.lower(): d.version for d in metadata.distributions() if d.name}
+
+
+def check_requirements(versions: Mapping[str, str], requires: list[str]) -> Iterator[Finding]:
+    """Whether what ofhkit needs is there, in a version that it works with.
+
+    >>> [f.remedy for f in check_requirements({'lpips': '0.1.3'}, ['lpips>=0.1.4', 'pytest; extra == "test"'])]
+    ["pip install 'lpips>=0.1.4'"]
+    """
+    bad = unmet(versions, requires)
+    for requirement in bad:
+        name = requirement.name.lower()
+        text = f"{name} {versions.get(name, 'is missing')}, needed: {requirement.specifier or 'any version'}"
+        pair = " torchvision" if name == "torch" else ""  # pip finds the one that belongs to it
+        yield Finding(text, f"pip install '{requirement.name}{requirement.specifier}'{pair}")
+    if not bad:
+        yield Finding("every required package is there")
+
+
+def unmet(versions: Mapping[str, str], requires: list[str]) -> list[Requirement]:
+    """Requirements (those of extras left aside) that are missing or there in another version; mmcv serves as mmcv-lite.
+
+    >>> [str(r) for r in unmet({'mmcv': '2.1', 'torch': '2.4.0'}, ['torch>=2.6', 'mmcv-lite>=2.1'])]
+    ['torch>=2.6']
+    """
+    bad = []
+    for requirement in map(Requirement, requires):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name = requirement.name.lower()
+        if name == "mmcv-lite" and "mmcv" in versions:
+            continue
+        if name not in versions or not requirement.specifier.contains(versions[name], prereleases=True):
+            bad.append(requirement)
+    return bad
+
+
+def check_torchvision(versions: Mapping[str, str], requires: list[str]) -> Iterator[Finding]:
+    """Whether torch and torchvision belong together; ``requires`` is what torchvision's metadata asks for.
+
+    >>> [f.remedy for f in check_torchvision({'torch': '2.6.0', 'torchvision': '0.20.1'}, ['torch==2.5.1'])]
+    ["pip install --force-reinstall 'torch==2.6.0' torchvision"]
+    """
+    if "torch" not in versions or "torchvision" not in versions:
+        return
+    torch, torchvision = Version(versions["torch"]), Version(versions["torchvision"])
+    text = f"torch {torch} with torchvision {torchvision}"
+    wanted = [r.specifier for r in map(Requirement, requires) if r.name == "torch"]
+    remedy = f"pip install --force-reinstall 'torch=={torch.public}' torchvision"
+    if not all(specifier.contains(torch.public, prereleases=True) for specifier in wanted):
+        yield Finding(f"{text}: it was built for torch{', '.join(map(str, wanted))}", remedy)
+    elif torch.local and torchvision.local and torch.local != torchvision.local:
+        yield Finding(f"{text}: built for different devices", remedy)
+    else:
+        yield Finding(text)
+
+
+def check_rivals(versions: Mapping[str, str]) -> Iterator[Finding]:
+    """Packages that write over each other's files.
+
+    >>> [f.remedy for f in check_rivals({'mmcv': '2.1.0', 'mmcv-lite': '2.2.0'})]
+    ["pip uninstall -y mmcv mmcv-lite && pip install 'mmcv-lite>=2.1'"]
+    """
+    for family, kept in ((("mmcv", "mmcv-lite"), "mmcv-lite>=2.1"), (OPENCV, "opencv-python")):
+        present = [name for name in family if name in versions]
+        names = " and ".join(f"{n} {versions[n]}" for n in present)
+        if len(present) > 1:
+            remedy = f"pip uninstall -y {' '.join(present)} && pip install '{kept}'"
+            yield Finding(f"{names} are both installed and overwrite each other", remedy)
+        elif present:
+            yield Finding(names)
+
+
+def check_gpu(driver: bool, cuda_build: str | None, available: bool) -> Iterator[Finding]:
+    """Whether torch was built for the GPU that is there.
+
+    Args:
+        driver: an NVIDIA driver answers.
+        cuda_build: ``torch.version.cuda``.
+        available: ``torch.cuda.is_available()``.
+
+    >>> [f.remedy for f in check_gpu(True, None, False)]
+    ['pip install --force-reinstall torch torchvision']
+    """
+    if driver and cuda_build is None:
+        text = "there is an NVIDIA GPU, but this torch was built for the CPU"
+        yield Finding(text, "pip install --force-reinstall torch torchvision")
+    elif driver and not available:
+        text = f"there is an NVIDIA GPU, but its driver is too old for torch's CUDA {cuda_build} (or the GPU is hidden)"
+        yield Finding(text, "update the driver, or: pip install --force-reinstall 'torch<2.7' 'torchvision<0.22'")
+    else:
+        yield Finding("GPU: CUDA works" if available else "GPU: none; everything runs on the CPU")
+
+
+def check_folder(folder: Path, needed: int, option: str) -> Iterator[Finding]:
+    """Whether a folder (or the nearest one above it that exists) can be written and has ``needed`` bytes left."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        yield Finding(f"{folder} cannot be written ({error.strerror})", f"choose another folder: {option}")
+        return
+    free = shutil.disk_usage(place).free
+    text = f"{folder}: writable, {free / 1e9:.1f} GB free"
+    if free < needed:
+        yield Finding(f"{text}; all of CelebA needs {needed / 1e9:.1f} GB", f"free space, or choose another: {option}")
+    else:
+        yield Finding(text)
+
+
+def check_lpips(versions: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether LPIPS can be measured without the net."""
+    reinstall = "pip install --force-reinstall --no-deps -e ."
+    try:
+        asset("lpips_alex_features.safetensors")
+    except OfhkitError as error:
+        yield Finding(str(error), reinstall)
+        return
+    yield (
+        Finding("LPIPS: its weights are here, no download")
+        if "lpips" in versions
+        else Finding("LPIPS: lpips is missing", "pip install 'lpips>=0.1.4'")
+    )
+
+
+def check_plugins() -> Iterator[Finding]:
+    """Whether every plugin loads, and beside the package's own components."""
+    try:
+        plugins.load()
+        from ofhkit.registry import ROLES
+
+        for registry in ROLES.values():  # two components of one name show when both are there
+            registry.names()
+    except OfhkitError as error:
+        yield Finding(f"plugins: {error}", "pip uninstall it, or leave it out of --plugins and OFHKIT_PLUGINS")
+        return
+    except Exception as error:
+        yield Finding(f"plugins cannot be looked at: {type(error).__name__}: {error}", "what is printed above, first")
+        return
+    for name, reason in plugins.broken().items():
+        package, _, version = name.partition(" ")
+        mend = f"pip install --upgrade {package}" if version else "correct it"
+        yield Finding(f"plugin {name}: {reason}", f"{mend}, or leave it out")
+    if not plugins.broken():
+        yield Finding("plugins: none is broken")
+
+
+def diagnose(work_dir: Path) -> Iterator[Finding]:
+    """Look at everything; findings come in the order in which they should be mended."""
+    versions = installed()
+    requires = metadata.requires("ofhkit") or []
+    yield from check_requirements(versions, requires)
+    if "torchvision" in versions and "torch" not in [r.name for r in unmet(versions, requires)]:
+        yield from check_torchvision(versions, metadata.requires("torchvision") or [])
+    yield from check_rivals(versions)
+    try:
+        import torch
+    except Exception as error:
+        yield Finding(f"torch cannot be imported: {error}", "pip install --force-reinstall torch torchvision")
+    else:
+        driver = shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia/version")
+        yield from check_gpu(driver, torch.version.cuda, torch.cuda.is_available())
+        yield from check_plugins()
+    yield from check_lpips(versions)
+    yield from check_folder(work_dir, 1_000_000_000, "--work-dir DIR")
+    yield from check_folder(cache_dir(), PACK_BYTES, "export OFHKIT_CACHE=DIR")

@@ -1,0 +1,177 @@
+"""Reference pages of the documentation, written from the code: they cannot say anything else than it does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import mmengine.optim  # noqa: F401 (registers optimizers and schedules)
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
+
+from ofhkit.commands.components import INPUTS, Entry, catalogue
+from ofhkit.config import schema
+from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL
+from ofhkit.config.settings import SECTIONS
+from ofhkit.registry import ROLES, parameters
+
+__all__ = ["PAGES", "components_page", "configuration_page", "documented"]
+
+_HEADINGS = ("Args", "Attributes", "Shape", "Raises", "Returns", "Yields")
+_REQUIRED = "*required*"
+
+
+def documented(component: Any) -> dict[str, str]:
+    """Argument -> its line under ``Args:`` (or ``Attributes:``) of a class, its constructor and their bases.
+
+    >>> from ofhkit.config.settings import Runtime
+    >>> documented(Runtime)['channels_last']
+    'memory layout of the networks.'
+    """
+    found: dict[str, str] = {}
+    for owner in getattr(component, "__mro__", (component,)):
+        for doc in (inspect.getdoc(owner) if owner is not object else "", inspect.getdoc(vars(owner).get("__init__"))):
+            for name, text in _arguments(doc or ""):
+                found.setdefault(name, text)
+    return found
+
+
+def _arguments(doc: str) -> Iterator[tuple[str, str]]:
+    inside, names, text = False, "", ""
+    for line in [*doc.splitlines(), "end"]:
+        item = re.match(r" {4}([\w*, ]+?)(?: \(.*\))?: (.*)", line)
+        if names and (item or not line.startswith("     ")):
+            yield from ((name.strip(" *"), text) for name in names.split(","))
+            names = ""
+        if re.fullmatch(rf"({'|'.join(_HEADINGS)}):", line):
+            inside = line in ("Args:", "Attributes:")
+        elif line and not line.startswith(" "):
+            inside = False
+        elif inside and item:
+            names, text = item.groups()
+        elif names:
+            text += " " + line.strip()
+
+
+def _cell(text: str) -> str:
+    """A docstring's text as Markdown that stays within a cell of a table."""
+    text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text.replace("``", "`"))
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *(tuple(map(_cell, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    return _REQUIRED if value in (inspect.Parameter.empty, MISSING) else f"`{value!r}`"
+
+
+def argument_rows(component: Any) -> list[tuple[str, ...]]:
+    """Name, what it takes, default and meaning of each argument that a configuration may set."""
+    hints, texts = schema.annotations_of(component), documented(component)
+    rows: list[tuple[str, ...]] = []
+    for name, parameter in parameters(component)[0].items():
+        if name != "data_preprocessor":
+            rows.append((f"`{name}`", _takes(name, hints), _default(parameter.default), texts.get(name, "")))
+    return rows
+
+
+def _takes(name: str, hints: Mapping[str, Any]) -> str:
+    role = ROLE_OF_KEY.get(name) or ROLE_OF_KEY.get(f"{name}.*")
+    if role is not None:
+        return _link(role.name) if name in ROLE_OF_KEY else f"name -> {_link(role.name)}"
+    return schema.describe(hints[name]) if hints.get(name, Any) is not Any else ""
+
+
+def _settings(kind: type) -> list[tuple[str, ...]]:
+    hints, texts = schema.annotations_of(kind), documented(kind)
+    rows: list[tuple[str, ...]] = []
+    for field in fields(kind):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        rows.append((f"`{field.name}`", _takes(field.name, hints), _default(default), texts.get(field.name, "")))
+    return rows
+
+
+def _link(role: str) -> str:
+    return f"[{role}](components.md#{role})" if ROLES[role].names() else role
+
+
+def _role_rows() -> list[tuple[str, ...]]:
+    places = {"losses": "model.losses.NAME", "metrics": "evaluation.metrics.NAME", "hooks": "steps.STEP.hooks.NAME",
+              "sections": "evaluation.sections.NAME", "steps": "steps.NAME", "loss": "steps.STEP.loss",
+              "dataset": "data.dataset", "degradation": "data.degradation", "occluder": "data.degradation.occluder",
+              "model": "model"}  # fmt: skip
+    keys = [(key.removesuffix(".*"), role.name) for key, role in ROLE_OF_KEY.items()]
+    return [(f"`{places.get(key, f'model.{key}')}`", _link(role)) for key, role in keys]
+
+
+def configuration_page() -> str:
+    """Every key that a configuration may set: where, what it takes, its default."""
+    parts = [
+        "# Every option of a configuration\n",
+        "Written from the code when this page was built. What a key means is checked before anything runs: unknown "
+        "keys, wrong types and impossible values are refused with the nearest valid name. "
+        "`python tools/config.py show CONFIG` prints the resolved values with the file that set each.\n",
+        "## Top level\n",
+        _table(("key", "what"), [(f"`{key}`", text) for key, text in TOP_LEVEL.items()]),
+        "`_base_` names one file or several to start from, relative to the file. Dictionaries merge key by key; one "
+        "whose `type` changes is replaced; `_delete_=True` replaces too; everything else is replaced. On the command "
+        "line: `--cfg-options KEY.KEY=VALUE`.\n",
+        "## Where components stand\n",
+        _table(("key", "role"), _role_rows()),
+    ]
+    for name, kind in SECTIONS.items():
+        first = (inspect.getdoc(kind) or "").partition("\n")[0]
+        parts += [f"## {name}\n", f"{_cell(first)}\n", _table(("key", "takes", "default", "meaning"), _settings(kind))]
+    parts += ["## Optimizers and schedules\n"]
+    for title, registry in (("optimizer", OPTIMIZERS), ("schedule", PARAM_SCHEDULERS)):
+        names = ", ".join(f"`{name}`" for name in sorted(registry.module_dict))
+        parts += [f"`type` of {title}, with its own arguments: {names}.\n"]
+    parts += ["## Arguments of components\n"]
+    for role, registry in ROLES.items():
+        if registry.names():
+            parts += [f"### {role} {{ #arguments-{role} }}\n"]
+            parts += [_arguments_of(registry.get(name), name) for name in registry.names()]
+    return "\n".join(parts)
+
+
+def _arguments_of(component: Any, name: str) -> str:
+    rows = argument_rows(component)
+    body = _table(("argument", "takes", "default", "meaning"), rows) if rows else "No arguments.\n"
+    return f"**{name}**\n\n{body}"
+
+
+def _component(entry: Entry) -> str:
+    lines = [f"### {entry.name}\n", f"{_cell(entry.summary)}\n"]
+    reference = entry.reference if entry.reference != entry.summary else ""
+    for label, text in (("Reference", reference), ("Differs from the paper", entry.differs), ("Size", entry.size)):
+        if text:
+            lines.append(f"- **{label}**{'' if text[0] in ',:' else ': '}{_cell(text)}")
+    file = f", `{entry.file}`" if entry.file else ""
+    return "\n".join([*lines, f"- **From**: {entry.origin.package} {entry.origin.version}{file}", ""])
+
+
+def components_page(sizes: bool = True) -> str:
+    """Every registered component: reference, differences from it, size.
+
+    Args:
+        sizes: count parameters and multiplications too, for which every network is built.
+    """
+    parts = [
+        "# Every component\n",
+        "Written from the code when this page was built; `python tools/list_components.py [ROLE]` prints the same, "
+        "with your plugins. Arguments: [every option](configuration.md). Multiplications are those of one face, as "
+        "this package computes it.\n",
+    ]
+    for role in ROLES:
+        entries = list(catalogue(role, sizes=sizes and role in INPUTS))
+        if entries:
+            parts += [f"## {role}\n", f"[Arguments](configuration.md#arguments-{role})\n", *map(_component, entries)]
+    return "\n".join(parts)
+
+
+PAGES: Mapping[str, Any] = {"configuration.md": configuration_page, "components.md": components_page}

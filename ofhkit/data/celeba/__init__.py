@@ -1,0 +1,1 @@
+"""CelebA: read, aligned and packed once."""

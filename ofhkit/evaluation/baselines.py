@@ -1,0 +1,75 @@
+"""Rows that need no configuration: IN + bicubic, Telea + bicubic, and the mean face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ofhkit.data.sampler import fetch
+from ofhkit.errors import OfhkitError
+from ofhkit.evaluation.pipelines import Pipeline
+from ofhkit.registry import DATASETS, HALLUCINATORS, UPSAMPLERS
+
+__all__ = ["MEAN_FACE", "with_baselines"]
+
+MEAN_FACE = "mean face"
+_FACES = 4096  # of which the mean is taken, spread evenly over the training split
+_BATCH = 256
+
+
+class LeaveHole(nn.Module):
+    """The inpainter that does nothing: the hole stays as it is."""
+
+    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+        """Return ``lr`` (N, 3, H, W)."""
+        return lr
+
+
+def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) -> list[Pipeline]:
+    """Put the mean face, Telea + bicubic and IN + bicubic (with the first pipeline's inpainter) before the others.
+
+    What is there already is not added again. The mean face is left out, and ``say`` told why, where there are no
+    training faces.
+    """
+    there = {p.method for p in pipelines}
+    like = pipelines[0]
+    added = []
+    if MEAN_FACE not in there:
+        try:
+            added.append(_assemble(like, MEAN_FACE, "mean of the training faces", LeaveHole(), _mean_face(like.config)))
+        except OfhkitError as error:
+            say(f"no row for the mean face: {error}")
+    bicubic = dict(type="Bicubic")
+    if "Telea+bicubic" not in there:
+        added.append(_assemble(like, "Telea+bicubic", "no training", dict(type="Telea"), bicubic))
+    if not any(method.startswith("IN+bicubic") for method in there):
+        row = _assemble(like, "IN+bicubic", like.name, like.model.inpainter, bicubic, trained=True)
+        added.append(row)
+    return [*added, *pipelines]
+
+
+def _assemble(
+    like: Pipeline, method: str, name: str, inpainter: Any, upsampler: Any, trained: bool = False
+) -> Pipeline:
+    model = HALLUCINATORS.build(dict(type="FaceHallucinator", inpainter=inpainter, upsampler=upsampler))
+    model.info = {**like.model.info, "method": method} if trained else {"method": method, "budget": 0.0}
+    device = next((t.device for t in like.model.state_dict().values()), torch.device("cpu"))
+    return Pipeline(method, name, model.to(device).eval(), like.config, like.sha256 if trained else "")
+
+
+def _mean_face(config: Any) -> nn.Module:
+    train = DATASETS.build(config.data.dataset, split="train")
+    chosen = [i * len(train) // min(_FACES, len(train)) for i in range(min(_FACES, len(train)))]
+    mean = None
+    for start in range(0, len(chosen), _BATCH):
+        hr = fetch(train, chosen[start : start + _BATCH])["hr"].float() / 255
+        size = hr.shape[-1] // 8
+        mean = mean or UPSAMPLERS.build(dict(type="MeanFace", image_size=size))
+        mean.partial_fit(hr.new_zeros(len(hr), 3, size, size), hr)
+    if mean is None:
+        raise OfhkitError("the training split is empty")
+    mean.finalise()
+    return mean

@@ -1,0 +1,178 @@
+"""The comparison as a whole: what is scored, on what, and what is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofhkit import __version__
+from ofhkit.config import override
+from ofhkit.data.sampler import first
+from ofhkit.errors import OfhkitError
+from ofhkit.evaluation.baselines import with_baselines
+from ofhkit.evaluation.columns import TABLE2, present, with_others
+from ofhkit.evaluation.cost import device_name
+from ofhkit.evaluation.figures import draw_landmarks, make_gallery
+from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
+from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
+from ofhkit.evaluation.sweep import run_sweep, write_sweep
+from ofhkit.evaluation.tables import write_tables
+from ofhkit.evaluation.write_report import write_report
+from ofhkit.files import atomic_write
+from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
+from ofhkit.runtime.distributed import is_main, main_first
+from ofhkit.runtime.progress import say
+from ofhkit.training.runner import pick_device
+
+__all__ = ["compare"]
+
+QUICK = ("psnr", "ssim")
+
+
+def compare(
+    configs: Sequence[str | Path] = (),
+    work_dir: Path = Path("work_dirs"),
+    data_root: str | Path | None = None,
+    out: Path = Path("outputs"),
+    checkpoint: Path | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    cfg_options: Mapping[str, Any] | None = None,
+    metrics: Sequence[str] | None = None,
+    sweeps: Sequence[str] = (),
+    sweep_limit: int = 200,
+    faces: Sequence[int] | None = None,
+    quick: bool = False,
+) -> list[dict[str, Any]]:
+    """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
+
+    The processes of a job share the faces; the first one writes.
+
+    Args:
+        configs: configuration files; none = everything finished under ``work_dir``.
+        checkpoint: score this file instead of the newest finished run of the one configuration.
+        limit: only the first so many test faces.
+        cfg_options: overrides of the data and evaluation settings.
+        metrics: names of the metrics wanted; None = all.
+        sweeps: ``size`` and ``position``: score one hole after another.
+        sweep_limit: faces for that.
+        faces: positions of the test faces to show; None = the first ones.
+        quick: PSNR and SSIM, no timing, no report: what training prints when it ends.
+
+    Returns:
+        One row a method: ``method``, ``config`` and the metrics as plain numbers.
+
+    Raises:
+        OfhkitError: untrained configurations, mismatching weights, pipelines of different data or degradation.
+    """
+    out = Path(out)
+    pipelines = find_pipelines(configs, Path(work_dir), device, checkpoint, cfg_options)
+    check_comparable(pipelines)
+    config = pipelines[0].config
+    _override(config, cfg_options)
+    resolve_data(config, data_root)
+    suite = pick_metrics(config.evaluation.metrics, QUICK if quick else metrics)
+    wanted = {} if quick else config.evaluation.get("sections", {})
+    sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
+    test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
+    dataset = main_first(lambda: DATASETS.build(test))
+    degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
+    notes = list(suite.notes)
+
+    def note(line: str) -> None:
+        notes.append(line)
+        say(line)
+
+    pipelines = with_baselines(pipelines, note)
+    batch_size = config.evaluation.batch_size
+    scored = [score(p, dataset, degradation, suite, batch_size, timing=not quick) for p in pipelines]
+    add_statistics(scored)
+    rows = [s.row for s in scored]
+    protocol = describe(config, dataset, suite, pipelines, pick_device(device), notes)
+    gallery = make_gallery(scored, dataset, faces)
+    subset = first(dataset, sweep_limit)
+    swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
+    if not is_main():
+        return rows
+    table = write_tables(out / "table1", rows, with_others(rows), protocol)
+    if second := present(TABLE2, rows):
+        table += "\n" + write_tables(out / "table2", rows, second, protocol)
+    atomic_write(out / "per_image.csv", per_image_csv(scored))
+    write_png(out / "grid.png", face_grid(gallery.columns, rows=gallery.labels))
+    for sweep in swept:
+        write_sweep(out, sweep)
+    if not quick:
+        landmarks = draw_landmarks(gallery)
+        write_png(out / "landmarks.png", landmarks)
+        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, sections)
+    results = {"protocol": protocol, "rows": rows} | ({"sweeps": {s.kind: s.rows for s in swept}} if swept else {})
+    atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
+    print(table)
+    return rows
+
+
+def _override(config: Any, cfg_options: Mapping[str, Any] | None) -> None:
+    for key in cfg_options or ():
+        if key.partition(".")[0] not in ("data", "evaluation"):
+            raise OfhkitError(
+                f"--cfg-options {key}: tools/test.py scores what was trained; only data and evaluation change"
+            )
+    override(config, cfg_options)
+
+
+def per_image_csv(scored: Sequence[Scored]) -> str:
+    """One line a method and face: its index, the area of its hole in LR pixels, and every metric."""
+    names = dict.fromkeys(name for s in scored for values in s.per_image.values() for name in values)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["method", "index", *names], lineterminator="\n")
+    writer.writeheader()
+    for s in scored:
+        writer.writerows({"method": s.row["method"], "index": i, **s.per_image[i]} for i in sorted(s.per_image))
+    return text.getvalue()
+
+
+def describe(
+    config: Any, dataset: Any, suite: Suite, pipelines: Sequence[Pipeline], device: torch.device, notes: Sequence[str]
+) -> dict[str, Any]:
+    """The protocol that stands under every table."""
+    degradation = config.data.degradation
+    trained = [p for p in pipelines if p.sha256]
+    inpainters = {json.dumps((p.model.info.get("fingerprints") or {}).get("inpainter")) for p in trained}
+    protocol = {
+        "data": dataset.metainfo["name"],
+        "data_hash": dataset.metainfo["data_hash"],
+        "split": "test",
+        "num_images": len(dataset),
+        "colour": "RGB, float, [0, 1], clamped, all pixels, no border cut",
+        "downsampling": "antialiased cubic (a = -0.5), clamped, not quantised",
+        "degradation": degradation.to_dict() if hasattr(degradation, "to_dict") else dict(degradation),
+        "hole_seed": degradation.get("test_seed", 0),
+        "ssim": "Gaussian 11x11, sigma 1.5, K 0.01/0.03, valid region, mean of channels",
+    }
+    if "lpips" in suite.metrics:
+        protocol["lpips"] = "AlexNet 0.1"
+    if "nrmse" in suite.metrics:
+        same = [p.method for p in trained if _uses(p.config.model, "FaceAPI68")]
+        protocol["nrmse"] = "percent of the outer eye distance, both faces read by the package's 68-point network, " + (
+            f"which the loss of {', '.join(same)} used too" if same else "which no loss has used"
+        )
+    if "iou" in suite.metrics:
+        protocol["iou"] = "mean over the classes in either face, both read by the package's parser"
+    protocol |= {
+        "device": device_name(device),
+        "software": f"ofhkit {__version__}, torch {torch.__version__}",
+        "inpainter": "one for all" if len(inpainters) == 1 else f"{len(inpainters)} different ones",
+        "checkpoints": {p.method: p.sha256[:12] for p in trained},
+    }
+    return protocol | ({"notes": list(notes)} if notes else {})
+
+
+def _uses(model: Mapping[str, Any], network: str) -> bool:
+    return (model.get("landmark_prior") or {}).get("type") == network

@@ -1,0 +1,133 @@
+"""Scoring pipelines on the same faces: every metric, with intervals and paired significance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.evaluation.baselines import MEAN_FACE
+from ofhkit.evaluation.columns import higher_is_better
+from ofhkit.evaluation.cost import count_gmacs, count_parameters, milliseconds
+from ofhkit.evaluation.evaluate import evaluate
+from ofhkit.evaluation.pipelines import Pipeline
+from ofhkit.files import ASSETS
+from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
+from ofhkit.metrics import PerImageMetric
+from ofhkit.registry import METRICS
+from ofhkit.runtime.distributed import once
+from ofhkit.runtime.progress import Progress
+
+__all__ = ["Scored", "Suite", "add_statistics", "pick_metrics", "score"]
+
+HEADLINE = ("PSNR", "SSIM", "LPIPS", "NRMSE", "IoU", "LRPSNR")
+PARSER = "face_parser.safetensors"
+STANDARD = {
+    "psnr": dict(type="PSNR"),
+    "ssim": dict(type="SSIM"),
+    "lpips": dict(type="LPIPS"),
+    "nrmse": dict(type="NRMSE", remember=True),
+    "iou": dict(type="ParsingIoU", remember=True),
+    "lr_psnr": dict(type="LRPSNR"),
+    "consistency": dict(type="Consistency"),
+}
+
+
+class HoleArea(PerImageMetric):
+    """Occluded pixels of the low-resolution face: for binning, no score."""
+
+    def measure(self, mask: Tensor) -> dict[str, Tensor]:
+        return {"hole_area": mask.sum((1, 2, 3))}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The metrics of a comparison, built once, and why some are missing."""
+
+    metrics: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Scored:
+    """A pipeline with its row and every image's values.
+
+    Attributes:
+        row: plain numbers and lists of them, as written to results.json.
+        per_image: image index -> metric -> value.
+    """
+
+    pipeline: Pipeline
+    row: dict[str, Any]
+    per_image: dict[int, dict[str, float]] = field(repr=False)
+
+
+def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = None) -> Suite:
+    """Build the standard metrics and those of ``evaluation.metrics``, which also leaves one out (``lpips=None``).
+
+    Args:
+        only: names of those wanted; None = all.
+
+    Raises:
+        OfhkitError: no metric of that name.
+    """
+    wanted = {**STANDARD, **configured}
+    for name in only or ():
+        if name not in wanted:
+            raise OfhkitError(f"--metrics: no metric {name!r}; {did_you_mean(name, wanted)}")
+    chosen = {k: v for k, v in wanted.items() if v is not None and (only is None or k in only)}
+    notes = []
+    if chosen.get("iou") == STANDARD["iou"] and not (ASSETS / PARSER).is_file():
+        del chosen["iou"]
+        notes.append(f"no IoU: this copy of the package has no {PARSER} (tools/train.py configs/parser_synthetic.py)")
+    return Suite({name: METRICS.build(metric) for name, metric in chosen.items()}, tuple(notes))
+
+
+def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batch_size: int, timing: bool) -> Scored:
+    """Score one pipeline on all faces of ``dataset`` and measure its cost.
+
+    Raises:
+        OfhkitError: no faces, or outputs that are no numbers.
+    """
+    model = pipeline.model
+    model.data_preprocessor = degradation
+    bar = Progress(len(dataset), f"{pipeline.method}: faces")
+    scores = evaluate(model, dataset, [*suite.metrics.values(), HoleArea()], batch_size, progress=bar.update)
+    means = {name: value for name, value in scores.means.items() if name != "hole_area"}
+    if pipeline.method == MEAN_FACE:  # it completes nothing
+        means = {name: value for name, value in means.items() if not name.startswith("LRPSNR")}
+    size = degradation.size
+    row = {
+        "method": pipeline.method,
+        "config": pipeline.name,
+        **means,
+        "params": count_parameters(model),
+        "gmacs": round(count_gmacs(model, size), 4),
+    }
+    if timing:
+        row |= once(lambda: {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)})
+    row["budget"] = pipeline.budget
+    if pipeline.sha256:
+        row["checkpoint_sha256"] = pipeline.sha256
+    return Scored(pipeline, row, scores.per_image)
+
+
+def add_statistics(scored: Sequence[Scored]) -> None:
+    """Add to every row ``PSNR_ci95`` and the like, and ``PSNR_p``: paired, against the best row (which has none)."""
+    for name in HEADLINE:
+        having = [s for s in scored if name in s.row]
+        for s in having:
+            s.row[f"{name}_ci95"] = list(bootstrap_interval(_values(s, name)))
+        if len(having) > 1:
+            best = (max if higher_is_better(name) else min)(having, key=lambda s: s.row[name])
+            for s in having:
+                if s is not best:
+                    s.row[f"{name}_p"] = paired_p_value(_values(s, name), _values(best, name))
+
+
+def _values(scored: Scored, name: str) -> Tensor:
+    return torch.tensor([scored.per_image[i][name] for i in sorted(scored.per_image)], dtype=torch.float64).numpy()

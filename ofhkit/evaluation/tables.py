@@ -1,0 +1,175 @@
+"""Rows of numbers as tables: Markdown to read, LaTeX for a paper, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ofhkit.evaluation.columns import PAPER, Column
+from ofhkit.files import atomic_write
+
+__all__ = ["csv_table", "latex_table", "markdown_table", "marks", "write_tables"]
+
+LEGEND = (
+    "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "
+    "†: not significantly different from the best (paired permutation test on the same faces, p ≥ 0.05)."
+)
+_LEVEL = 0.05
+Rows = Sequence[Mapping[str, Any]]
+
+
+def marks(rows: Rows, column: Column) -> list[str]:
+    """For every row ``best``, ``second`` or nothing; equal numbers share the mark.
+
+    >>> marks([dict(a=1.0), dict(a=3.0), dict(a=2.0), {}], Column('a', 'a', 1, True))
+    ['', 'best', 'second', '']
+    """
+    values = sorted({row[column.key] for row in rows if column.key in row}, reverse=bool(column.higher))
+    if column.higher is None or len(values) < 2:
+        return [""] * len(rows)
+    names = {values[0]: "best", values[1]: "second"}
+    return [names.get(row.get(column.key), "") for row in rows]
+
+
+def number(value: float, decimals: int) -> str:
+    """A number as shown.
+
+    >>> number(2543123, 0), number(0.5, 4), number(20.0, 2)
+    ('2,543,123', '0.5000', '20.00')
+    """
+    return f"{value:,.{decimals}f}"
+
+
+def _shown(row: Mapping[str, Any], column: Column) -> str | None:
+    if column.key not in row:
+        return None
+    return f"{row[column.key]:g}" if column.key == "budget" else number(row[column.key], column.decimals)
+
+
+def _interval(row: Mapping[str, Any], column: Column) -> str | None:
+    ends = row.get(f"{column.key}_ci95") if column.headline else None
+    return None if ends is None else f"[{', '.join(number(end, column.decimals) for end in ends)}]"
+
+
+def _tied(row: Mapping[str, Any], column: Column) -> bool:
+    return column.headline and row.get(f"{column.key}_p", 0.0) >= _LEVEL
+
+
+def _paper(row: Mapping[str, Any], column: Column) -> str:
+    value = PAPER.get(row["method"], {}).get(column.key)
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _has_paper(column: Column) -> bool:
+    return column.headline and any(column.key in numbers for numbers in PAPER.values())
+
+
+def markdown_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
+    """One line a method, the paper's numbers beside ours, the protocol underneath.
+
+    >>> rows = [dict(method='OFHNet', PSNR=21.0), dict(method='B', PSNR=20.0)]
+    >>> print(markdown_table(rows, [Column('PSNR', 'PSNR', 2, True, True)], {}).splitlines()[2])
+    | OFHNet | **21.00** | 20.44 |
+    """
+    titles = ["method"]
+    cells = [[row["method"]] for row in rows]
+    for column in columns:
+        titles += [column.title, "paper"] if _has_paper(column) else [column.title]
+        for line, row, mark in zip(cells, rows, marks(rows, column)):
+            text = _shown(row, column)
+            if text is None:
+                line.append("–")
+            else:
+                text = {"best": f"**{text}**", "second": f"<u>{text}</u>", "": text}[mark]
+                parts = (text + "†" * _tied(row, column), _interval(row, column))
+                line.append(" ".join(part for part in parts if part))
+            if _has_paper(column):
+                line.append(_paper(row, column))
+    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *cells]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{LEGEND}\n\n{_protocol_text(protocol)}\n"
+
+
+def _protocol_text(protocol: Mapping[str, Any]) -> str:
+    return "Protocol: " + "; ".join(f"{key}: {_plain(value)}" for key, value in protocol.items()) + "." * bool(protocol)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{k} {_plain(v)}" for k, v in value.items()) + ")"
+    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def latex_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
+    r"""A ``table`` environment that needs no package, with the protocol in the caption.
+
+    >>> r'\textbf{21.00}' in latex_table([dict(method='A', PSNR=21.0), dict(method='B', PSNR=20.0)],
+    ...     [Column('PSNR', 'PSNR', 2, True, True)], {})
+    True
+    """
+    titles = ["method"]
+    cells = [[_escape(row["method"])] for row in rows]
+    for column in columns:
+        titles += [_escape(column.title), "paper"] if _has_paper(column) else [_escape(column.title)]
+        for line, row, mark in zip(cells, rows, marks(rows, column)):
+            text = _shown(row, column)
+            if text is not None:
+                text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[mark]
+                text += r"$^\dagger$" * _tied(row, column)
+                interval = _interval(row, column)
+                text += rf" {{\scriptsize {interval}}}" if interval else ""
+            line.append(text or "--")
+            if _has_paper(column):
+                line.append(_paper(row, column).replace("–", "--"))
+    body = "\n".join(" & ".join(line) + r" \\" for line in cells)
+    caption = _escape(f"{LEGEND} {_protocol_text(protocol)}").replace("†", r"$^\dagger$").replace("≥", r"$\geq$")
+    return "\n".join([
+        r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\hline",
+        " & ".join(titles) + r" \\", r"\hline", body, r"\hline", r"\end{tabular}",
+        rf"\caption{{{caption}}}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def _escape(text: str) -> str:
+    for character in r"\&%$#_{}":
+        text = text.replace(character, r"\textbackslash " if character == "\\" else f"\\{character}")
+    return text
+
+
+def csv_table(rows: Rows, columns: Sequence[Column]) -> str:
+    """All numbers at full precision: value, interval, p-value and the paper's number a column."""
+    fields = ["method", "config"]
+    for column in columns:
+        fields.append(column.key)
+        if column.headline:
+            fields += [f"{column.key}_{part}" for part in ("lo", "hi", "p", "paper")]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        flat = dict(row)
+        for key in (c.key for c in columns if c.headline):
+            flat[f"{key}_lo"], flat[f"{key}_hi"] = row.get(f"{key}_ci95", ("", ""))
+            flat[f"{key}_paper"] = PAPER.get(row["method"], {}).get(key, "")
+        writer.writerow(flat)
+    return out.getvalue()
+
+
+def write_tables(stem: Path, rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
+    """Write ``stem`` as .md, .csv, .tex and .json; returns the Markdown."""
+    markdown = markdown_table(rows, columns, protocol)
+    keys = [key for c in columns for key in (c.key, f"{c.key}_ci95", f"{c.key}_p")]
+    plain = [
+        {k: row[k] for k in ("method", "config", *keys) if k in row} | {"paper": PAPER.get(row["method"], {})}
+        for row in rows
+    ]
+    document = {"protocol": protocol, "columns": {c.key: c.title for c in columns}, "rows": plain}
+    atomic_write(stem.with_suffix(".md"), markdown)
+    atomic_write(stem.with_suffix(".csv"), csv_table(rows, columns))
+    atomic_write(stem.with_suffix(".tex"), latex_table(rows, columns, protocol))
+    atomic_write(stem.with_suffix(".json"), json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+    return markdown

@@ -1,1 +1,0 @@
-"""What a table, a grid and a report are made of."""

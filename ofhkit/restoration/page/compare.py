@@ -1,0 +1,159 @@
+"""Run every method on one face and score what can be scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ofhkit.errors import OfhkitError
+from ofhkit.functional.geometry import nrmse
+from ofhkit.functional.image_quality import psnr, ssim
+from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
+from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.restoration.faces import scaling, see
+from ofhkit.restoration.inference import run_batches
+from ofhkit.restoration.page.inputs import Opened
+from ofhkit.restoration.page.methods import Method
+from ofhkit.restoration.restorer import TRAINED_AREA
+
+__all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
+
+SCORES = {  # name -> (unit, decimals, larger is better)
+    "PSNR": ("dB", 2, True),
+    "SSIM": ("", 3, True),
+    "LPIPS": ("", 3, False),
+    "NRMSE": ("%", 1, False),
+    "Consistency": ("dB", 1, True),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of the comparison.
+
+    Attributes:
+        image: (128, 128, 3) or (16, 16, 3) uint8.
+        completed: the tiny face after inpainting, (16, 16, 3) uint8; None where the picture is no method's.
+        scores: of :data:`SCORES`; what cannot be known is missing.
+        landmarks: (68, 2) pixels of ``image``, read by a network or exact; None for a tiny face.
+        seconds: what it took.
+    """
+
+    name: str
+    image: np.ndarray
+    note: str = ""
+    completed: np.ndarray | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    landmarks: np.ndarray | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Results:
+    """A face and what every method makes of it.
+
+    Attributes:
+        lr: (16, 16, 3) uint8, black in the hole: all that a method sees.
+        hidden: (16, 16) bool.
+        truth: None where nobody knows it.
+        methods: in the order given.
+        warnings: what to keep in mind.
+    """
+
+    name: str
+    lr: np.ndarray
+    hidden: np.ndarray
+    truth: Figure | None
+    methods: tuple[Figure, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read_cells(cells: object) -> np.ndarray:
+    """Turn the painter's answer, 256 characters 0 or 1, into a (16, 16) bool mask.
+
+    Raises:
+        OfhkitError: it is something else.
+
+    >>> int(read_cells('1' + '0' * 255).sum())
+    1
+    """
+    if not isinstance(cells, str) or len(cells) != 256 or set(cells) - {"0", "1"}:
+        raise OfhkitError("the painted hole did not arrive; reload the page and paint it again")
+    return (np.frombuffer(cells.encode(), np.uint8) == ord("1")).reshape(16, 16)
+
+
+@torch.no_grad()
+def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[Method]) -> Results:
+    """Hide cells of a face and let every method restore it.
+
+    Args:
+        hidden: (16, 16) bool.
+        intact: the picture shows the true face under the hole, so that results are scored against it. Otherwise what is
+            under the hole is kept from leaking over its rim before the face is shrunk.
+
+    Raises:
+        OfhkitError: everything is hidden.
+    """
+    if hidden.all():
+        raise OfhkitError("everything is hidden: there is nothing to go by; erase some of the hole")
+    truth = _tensor(opened.face) if intact and opened.has_truth else None
+    if opened.tiny:
+        lr = _tensor(opened.face)
+    elif truth is not None:
+        lr = downsample_cubic(truth).clamp(0, 1)
+    else:
+        lr = see(opened.face, hidden.repeat(8, 0).repeat(8, 1), scaling(128)).lr[None]
+    mask = torch.from_numpy(hidden)[None, None].float()
+    figures = tuple(_figure(method, lr, mask, truth, opened) for method in methods)
+    area = int(hidden.sum())
+    warnings = []
+    if area > TRAINED_AREA:
+        warnings.append(f"{area} of 256 pixels are hidden; the methods are trained on {TRAINED_AREA} at the most")
+    shown = None
+    if truth is not None:
+        points = opened.landmarks if opened.landmarks is not None else _read(truth)
+        shown = Figure("The true face", opened.face, landmarks=points)
+    return Results(opened.name, _image(lr * (1 - mask)), hidden, shown, figures, tuple(warnings))
+
+
+def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, opened: Opened) -> Figure:
+    start = time.perf_counter()
+    out = run_batches(method.model, lr, mask)
+    seconds = time.perf_counter() - start
+    points = _read(out.sr)
+    scores = {"Consistency": float(out.consistency[0])}
+    if truth is not None:
+        exact = opened.landmarks if opened.landmarks is not None else _read(truth)
+        scores = {
+            "PSNR": psnr(out.sr, truth, 1.0).item(),
+            "SSIM": ssim(out.sr, truth, 1.0).item(),
+            "LPIPS": pool_lpips(lpips_maps(out.sr, truth), truth).item(),
+            "NRMSE": nrmse(torch.from_numpy(points)[None].float(), torch.from_numpy(exact)[None].float()).item(),
+            **scores,
+        }
+    return Figure(method.name, _image(out.sr), method.note, _image(out.completed), scores, points, seconds)
+
+
+@lru_cache(maxsize=1)
+def _landmarks() -> nn.Module:
+    return LANDMARK_PRIORS.build(dict(type="FaceAPI68")).requires_grad_(False).eval()
+
+
+def _read(face: Tensor) -> np.ndarray:
+    """(68, 2) by the pretrained network."""
+    return _landmarks()(face)[0].numpy()
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def _image(x: Tensor) -> np.ndarray:
+    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

@@ -1,0 +1,188 @@
+"""What reaches the page: the routes it needs, the events its buttons send, and files that were uploaded here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from ofhkit.errors import OfhkitError
+from ofhkit.restoration.page.compare import read_cells
+from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, Uploads
+
+__all__ = ["Guard", "read_event"]
+
+MAX_EVENT = 2**18
+MAX_UPLOAD = MAX_FILES * MAX_BYTES // 3
+UPLOAD, JOIN, STREAM = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/queue/data"
+READ = re.compile(
+    r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(static|assets|svelte)/.*"
+    rf"|{STREAM}|/gradio_api/(info|startup-events|app_id|theme\.css|heartbeat/[\w-]{{1,64}})/?",
+    re.ASCII,
+)
+HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+        b"frame-ancestors 'self'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
+WRONG = "this is no request of the page; reload it"
+TOO_LARGE = "more than this page takes at once"
+_Message = MutableMapping[str, Any]
+_log = logging.getLogger(__name__)
+
+
+def read_event(body: bytes, events: Mapping[int, Any], uploads: Uploads) -> dict[str, Any]:
+    """What a button of the page sends, taken apart and put together anew: nothing else gets to Gradio.
+
+    Args:
+        body: JSON of the request.
+        events: what the page's buttons call, by number (``gradio.Blocks.fns``).
+        uploads: the only files that an event may name.
+
+    Raises:
+        OfhkitError: it is something else, or names another file.
+    """
+    try:
+        sent = json.loads(body)
+        event, session, values = events[sent["fn_index"]], sent["session_hash"], sent["data"]
+        if not _SESSION.fullmatch(session) or not isinstance(values, list) or len(values) != len(event.inputs):
+            raise ValueError
+        data = [_value(block, value, uploads) for block, value in zip(event.inputs, values)]
+        about = sent.get("event_data")
+        name = str(about.get("name"))[:64] if isinstance(about, dict) else ""
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise OfhkitError(WRONG) from None
+    return {"data": data, "fn_index": event._id, "session_hash": session, "event_data": {"name": name}}
+
+
+def _value(block: Any, value: Any, uploads: Uploads) -> Any:
+    """A value of an input, as this input sends it."""
+    kind = type(block).__name__
+    if kind == "State":
+        return None  # the server's own
+    if kind == "File" and block.file_count == "single":
+        return None if value is None else _file(value, uploads)
+    if kind == "File" and isinstance(value or [], list):
+        if len(value or []) > MAX_FILES:
+            raise OfhkitError(f"{len(value)} pictures are more than {MAX_FILES} at once; choose fewer")
+        return [_file(item, uploads) for item in value or []]
+    if kind == "HTML":
+        read_cells(value["cells"])
+        return {"cells": value["cells"]}
+    if kind == "Checkbox" and isinstance(value, bool):
+        return value
+    if kind in ("Radio", "Dropdown") and value in [choice for _, choice in block.choices]:
+        return value
+    raise ValueError
+
+
+def _file(value: Any, uploads: Uploads) -> dict[str, Any]:
+    path = uploads.find(value.get("path") if isinstance(value, dict) else None)
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+class Guard:
+    """An ASGI application in front of Gradio's: everything that a visitor sends passes here.
+
+    Args:
+        app: what is guarded.
+        page: the ``gradio.Blocks`` it serves.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], page: Any, uploads: Uploads):
+        self.app, self.page, self.uploads = app, page, uploads
+
+    async def __call__(self, scope: _Message, receive: Callable, send: Callable) -> None:
+        """Pass a request on, or answer it with one sentence; so does what fails behind, and one line in the log."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            reply = _Reply(send)
+            try:
+                await self._answer(scope, receive, reply)
+            except Exception as error:
+                _log.error("%s %r: %s: %s", scope["method"], scope["path"][:200], type(error).__name__, error)
+                if not reply.started:
+                    await reply.say(500, "the page could not answer this; reload it")
+
+    async def _answer(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
+        path, method = scope["path"], scope["method"]
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        limit = MAX_UPLOAD if path == UPLOAD else MAX_EVENT
+        if not length.isdigit() or int(length[:20]) > limit:
+            await reply.say(413, TOO_LARGE)
+        elif method == "POST" and path == UPLOAD:
+            await self.app(scope, _counted(receive, limit), reply)
+        elif method == "POST" and path == JOIN:
+            await self._join(scope, receive, reply)
+        elif method in ("GET", "HEAD") and READ.fullmatch(path):
+            await self.app(scope, receive, reply)
+        else:
+            await reply.say(404, "not served here")
+
+    async def _join(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+            if len(body) > MAX_EVENT:
+                await reply.say(413, TOO_LARGE)
+                return
+        try:
+            body = json.dumps(read_event(body, self.page.fns, self.uploads)).encode()
+        except OfhkitError as error:
+            await reply.say(400, str(error))
+            return
+        headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-length", b"content-type")]
+        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replayed() -> _Message:
+            return waiting.pop() if waiting else await receive()
+
+        await self.app({**scope, "headers": headers}, replayed, reply)
+
+
+class _Reply:
+    """Sends an answer, with headers that let the browser fetch from nowhere else."""
+
+    def __init__(self, send: Callable):
+        self.send, self.started = send, False
+
+    async def __call__(self, message: _Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+        await self.send(message)
+
+    async def say(self, status: int, text: str) -> None:
+        """Answer with a sentence, where Gradio's script looks for it."""
+        await self(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
+        await self({"type": "http.response.body", "body": json.dumps({"detail": text}).encode()})
+
+
+def _counted(receive: Callable, limit: int) -> Callable:
+    """Hang up on a body of more than ``limit`` bytes."""
+    taken = 0
+
+    async def counted() -> _Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if taken > limit else message
+
+    return counted

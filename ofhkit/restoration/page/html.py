@@ -1,0 +1,133 @@
+"""The page's pictures and tables as HTML that holds its pictures itself: no file is served."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from ofhkit.restoration.page.archive import Batch
+from ofhkit.restoration.page.compare import SCORES, Figure, Results
+
+__all__ = ["draw_batch", "draw_results", "picture_uri"]
+
+_LINES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
+          (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
+_MEANING = {
+    "PSNR": "peak signal-to-noise ratio against the true face",
+    "SSIM": "structural similarity with the true face",
+    "LPIPS": "perceptual distance from the true face",
+    "NRMSE": "distance of 68 landmarks from the true ones, in percent of the outer eye distance",
+    "Consistency": "PSNR of the result, shrunk again, on the pixels that were seen",
+}
+
+
+def picture_uri(image: np.ndarray) -> str:
+    """A PNG as a data URI.
+
+    >>> picture_uri(np.zeros((2, 2, 3), np.uint8))[:22]
+    'data:image/png;base64,'
+    """
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def draw_results(results: Results, archive: bytes) -> str:
+    """The comparison: what goes in, completed, the true face, and a card for every method, best scores marked."""
+    best = _best(results.methods)
+    seen = _card(Figure("What goes in", results.lr, "16 × 16 pixels"), best, results.hidden)
+    given = seen + "".join(_card(figure, best) for figure in _completions(results.methods))
+    given += _card(results.truth, best) if results.truth else ""
+    cards = "".join(_card(figure, best) for figure in results.methods)
+    warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in results.warnings)
+    slowest = max(figure.seconds for figure in results.methods)
+    link = _download(f"{results.name}.zip", archive, "Download all (zip)")
+    return f"""<div class="results">
+<div class="bar"><label><input type="checkbox" class="marks"> Landmarks</label>
+<span class="time">{len(results.methods)} methods, the slowest {1000 * slowest:.0f} ms</span>{link}</div>{warnings}
+<div class="cards given">{given}</div><h3>Restored to 128 × 128</h3><div class="cards">{cards}</div>
+<p class="notice">Hallucinated: not for identification. What lies in the hole is invented.</p></div>"""
+
+
+def draw_batch(batch: Batch) -> str:
+    """Many pictures: a thumbnail or the reason why there is none, and the archive."""
+    done = sum(row.image is not None for row in batch.rows)
+    tiles = "".join(
+        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{picture_uri(row.image)}">'
+        f"<figcaption>{escape(row.name)}</figcaption></figure>"
+        if row.image is not None
+        else f'<figure class="tile failed"><p>{escape(row.error)}</p>'
+        f"<figcaption>{escape(row.name)}</figcaption></figure>"
+        for row in batch.rows
+    )
+    link = _download("restored.zip", batch.archive, "Download all (zip)")
+    return f"""<div class="results"><div class="bar"><span>{done} of {len(batch.rows)} restored</span>{link}</div>
+<div class="tiles">{tiles}</div>
+<p class="notice">Hallucinated: not for identification.</p></div>"""
+
+
+def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = None) -> str:
+    small = ' class="pixels"' if figure.image.shape[0] == 16 else ""
+    inset = ""
+    if figure.completed is not None:
+        inset = f'<img class="inset pixels" alt="the tiny face, completed" src="{picture_uri(figure.completed)}">'
+    rows = "".join(
+        f'<dt title="{_MEANING[name]}">{name}</dt><dd{" class=best" if _is_best(figure, name, best) else ""}>'
+        f"{figure.scores[name]:.{SCORES[name][1]}f} {SCORES[name][0]}</dd>"
+        for name in SCORES
+        if name in figure.scores
+    )
+    scores = f"<dl>{rows}</dl>" if rows else ""
+    marks = _landmarks(figure.landmarks) if figure.landmarks is not None else ""
+    cover = _holes(hidden) if hidden is not None else ""
+    return f"""<figure class="card"><div class="view"><img{small} alt="{escape(figure.name)}"
+src="{picture_uri(figure.image)}">{marks}{cover}{inset}</div>
+<figcaption><b>{escape(figure.name)}</b><small title="{escape(figure.note)}">{escape(figure.note)}</small></figcaption>
+{scores}</figure>"""
+
+
+def _completions(figures: Sequence[Figure]) -> list[Figure]:
+    """The tiny faces after inpainting, each once: methods share inpainters."""
+    found: dict[bytes, list[Figure]] = {}
+    for figure in figures:
+        if figure.completed is not None:
+            found.setdefault(figure.completed.tobytes(), []).append(figure)
+    return [Figure("Completed", same[0].completed, "by " + ", ".join(f.name for f in same)) for same in found.values()]
+
+
+def _best(figures: Sequence[Figure]) -> dict[str, float]:
+    """The best value of every score that several methods have."""
+    found = {}
+    for name, (_, decimals, larger) in SCORES.items():
+        values = [round(f.scores[name], decimals) for f in figures if np.isfinite(f.scores.get(name, np.nan))]
+        if len(values) > 1:
+            found[name] = max(values) if larger else min(values)
+    return found
+
+
+def _is_best(figure: Figure, name: str, best: dict[str, float]) -> bool:
+    return name in best and round(figure.scores[name], SCORES[name][1]) == best[name]
+
+
+def _landmarks(points: np.ndarray) -> str:
+    """68 points as thin lines over a 128x128 picture; the origin is the centre of the first pixel."""
+    lines = []
+    for start, stop, closed in _LINES:
+        text = " ".join(f"{x + 0.5:.1f},{y + 0.5:.1f}" for x, y in points[start:stop])
+        lines.append(f'<{"polygon" if closed else "polyline"} points="{text}"/>')
+    return f'<svg class="points" viewBox="0 0 128 128" aria-hidden="true">{"".join(lines)}</svg>'
+
+
+def _holes(hidden: np.ndarray) -> str:
+    cells = "".join(f'<rect x="{x}" y="{y}" width="1" height="1"/>' for y, x in np.argwhere(hidden))
+    return f'<svg class="hole" viewBox="0 0 16 16" aria-hidden="true">{cells}</svg>'
+
+
+def _download(name: str, archive: bytes, text: str) -> str:
+    data = base64.b64encode(archive).decode()
+    return f'<a class="download" download="{escape(name)}" href="data:application/zip;base64,{data}">{text}</a>'

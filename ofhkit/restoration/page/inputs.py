@@ -1,0 +1,120 @@
+"""From an uploaded file, or an example, to a face that can be painted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ofhkit.errors import OfhkitError
+from ofhkit.files import asset
+from ofhkit.registry import HALLUCINATORS
+from ofhkit.rendering.render import render_face
+from ofhkit.restoration import Picture, Restorer, read_pictures
+from ofhkit.restoration.page.uploads import MAX_BYTES
+
+__all__ = ["EXAMPLES", "MAX_SIDE", "Opened", "open_example", "open_file"]
+
+MAX_SIDE = 4000  # a larger picture is shrunk first, to keep the page quick
+RENDERED = (0, 3, 5, 9, 12)
+EXAMPLES = ("Astronaut", *(f"Rendered {i + 1}" for i in range(len(RENDERED))))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A face before anything is hidden.
+
+    Attributes:
+        name: for file names.
+        face: (128, 128, 3) uint8, or (16, 16, 3) for a tiny face.
+        hidden: (16, 16) bool: what the picture itself leaves open (transparency).
+        landmarks: (68, 2) exact, pixels of ``face``; None where nobody knows them.
+        notes: what was done to the picture.
+    """
+
+    name: str
+    face: np.ndarray
+    hidden: np.ndarray
+    landmarks: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tiny(self) -> bool:
+        """Whether there never was a large face."""
+        return self.face.shape[0] == 16
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether results can be compared with what was there."""
+        return not self.tiny and not self.hidden.any()
+
+
+@lru_cache(maxsize=len(EXAMPLES))
+def open_example(name: str) -> Opened:
+    """Return an example: a public-domain portrait, or faces that were rendered, of nobody.
+
+    Raises:
+        OfhkitError: there is none of this name.
+
+    >>> open_example('Astronaut').face.shape
+    (128, 128, 3)
+    """
+    if name not in EXAMPLES:
+        raise OfhkitError("there is no such example; choose one of the pictures shown")
+    none = np.zeros((16, 16), bool)
+    if name == "Astronaut":
+        face = cv2.imread(str(asset("astronaut_face.png")))[..., ::-1]
+        return Opened("astronaut", np.ascontiguousarray(face), none, notes=("NASA portrait, public domain",))
+    number = EXAMPLES.index(name)
+    face, landmarks, _ = render_face(0, "test", RENDERED[number - 1])
+    face = np.ascontiguousarray(face.transpose(1, 2, 0))
+    return Opened(f"rendered_{number}", face, none, landmarks, ("rendered: this person does not exist",))
+
+
+def open_file(path: str | Path, name: str | None = None) -> Opened:
+    """Read a picture and find its face.
+
+    Args:
+        path: the file.
+        name: what the user calls it; errors name it so, and never the path.
+
+    Raises:
+        OfhkitError: too large, not a picture, or no face in it; one sentence without the server's path.
+    """
+    path = Path(path)
+    label = Path(name or path.name).name
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise OfhkitError(f"{label}: more than {MAX_BYTES // 2**20} MB; reduce it first")
+    try:
+        picture = _shrink(next(read_pictures(path)))
+    except OfhkitError as error:
+        raise OfhkitError(str(error).replace(str(path), label)) from None
+    outcome = next(_finder().restore([picture]))
+    if outcome.error:
+        raise OfhkitError(f"{label}: {outcome.error.split('; a square crop')[0]}; crop it square around one face")
+    best = max(outcome.faces, key=lambda face: np.nan_to_num(face.score))
+    notes = tuple(note for note in outcome.notes if not note.startswith("warning"))
+    if len(outcome.faces) > 1:
+        notes += ("the clearest one is shown",)
+    face = best.lr if best.seen is None else best.seen
+    return Opened(Path(label).stem[:40] or "picture", face, best.mask, None, notes)
+
+
+@lru_cache(maxsize=1)
+def _finder() -> Restorer:
+    """Finds, aligns and shrinks as :file:`tools/infer.py` does; its own network is the cheapest there is."""
+    parts = dict(inpainter=dict(type="Telea"), upsampler=dict(type="Bicubic"))
+    return Restorer(HALLUCINATORS.build(dict(type="FaceHallucinator", **parts)).eval())
+
+
+def _shrink(picture: Picture) -> Picture:
+    height, width = picture.rgb.shape[:2]
+    factor = MAX_SIDE / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    alpha = None if picture.alpha is None else cv2.resize(picture.alpha, size, interpolation=cv2.INTER_AREA)
+    return replace(picture, rgb=cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), alpha=alpha)

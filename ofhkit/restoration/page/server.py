@@ -1,0 +1,71 @@
+"""The page as a server that keeps its files, its paths and its visitors to itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from collections.abc import Sequence
+
+from ofhkit.errors import OfhkitError
+from ofhkit.restoration.page.guard import UPLOAD, Guard
+from ofhkit.restoration.page.methods import Method
+from ofhkit.restoration.page.uploads import MAX_BYTES, Uploads
+
+__all__ = ["application", "serve"]
+
+
+def application(methods: Sequence[Method], concurrency: int = 2) -> Guard:
+    """The page as an ASGI application.
+
+    Raises:
+        OfhkitError: Gradio is not installed.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise OfhkitError("the page needs Gradio, which is missing: pip install 'ofhkit[demo]'")
+    uploads = Uploads()
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(uploads.folder)}
+    import gradio
+    from fastapi import FastAPI
+
+    from ofhkit.restoration.page.layout import build, style
+
+    page = build(methods, concurrency)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=uploads.lifespan)
+    app.add_route(UPLOAD, uploads.receive, methods=["POST"])  # before Gradio's own
+    gradio.mount_gradio_app(
+        app,
+        page,
+        path="",
+        show_error=False,
+        allowed_paths=[],
+        max_file_size=MAX_BYTES,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        pwa=False,
+        mcp_server=False,
+        footer_links=[],
+        **style(),
+    )
+    page.has_launched = True  # Gradio checks paths of a page that was launched, and takes a mounted one for none
+    return Guard(app, page, uploads)
+
+
+def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2) -> None:
+    """Serve the page until it is stopped.
+
+    Raises:
+        OfhkitError: Gradio is not installed, or the port is taken.
+    """
+    app = application(methods, concurrency)
+    import uvicorn
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OfhkitError(f"--host {host} --port {port}: {reason}; choose another port") from None
+    uvicorn.run(app, host=host, port=port, log_level="warning")

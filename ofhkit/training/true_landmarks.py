@@ -1,0 +1,102 @@
+"""What the frozen landmark network says of the true faces: asked once before a long training, not in each iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ofhkit.data.degradation import Degradation
+from ofhkit.data.sampler import fetch
+from ofhkit.errors import OfhkitError
+from ofhkit.runtime.distributed import gather, is_main, once, rank, world_size
+from ofhkit.runtime.progress import Progress
+from ofhkit.training.checkpoint import load_weights, save_weights
+
+_BATCH = 64  # always the same faces together, so that every run gets the same bits
+_WORTH = 2  # times that each face is at least shown in training
+
+
+class LandmarkTable(nn.Module):
+    """Landmarks of training faces and of their mirror images, by the ``index`` of the image.
+
+    Args:
+        index: (N,) int64, all different, in any order.
+        points: (N, V, P, 2) in pixels; V = 2 with mirror images, 1 without.
+
+    Raises:
+        OfhkitError: two images have the same index.
+
+    >>> table = LandmarkTable(torch.tensor([7, 3]), torch.tensor([[[[1., 2.]]], [[[3., 4.]]]]))
+    >>> table(torch.tensor([3, 7, 3]), torch.tensor([False, False, False]))[:, 0, 0].tolist()
+    [3.0, 1.0, 3.0]
+    """
+
+    def __init__(self, index: Tensor, points: Tensor):
+        super().__init__()
+        index, order = index.sort()
+        if (again := index[1:][index.diff() == 0]).numel():
+            raise OfhkitError(f"the training data has several images with index {again[0]}: give each image its own")
+        self.register_buffer("index", index, persistent=False)
+        self.register_buffer("points", points[order], persistent=False)
+
+    def forward(self, index: Tensor, mirrored: Tensor) -> Tensor:
+        """Look up (N,) images, each as it is or mirrored: (N, P, 2)."""
+        return self.points[torch.searchsorted(self.index, index), mirrored.long()]
+
+
+def worth_a_table(model: nn.Module, faces: int, shown: int) -> bool:
+    """Whether asking once is less work than asking in training, and gives the same answers.
+
+    Args:
+        model: what is trained.
+        faces: how many there are.
+        shown: how often a face is shown in all, counting repetitions.
+    """
+    degradation = getattr(model, "data_preprocessor", None)
+    if getattr(model, "landmark_prior", None) is None or type(degradation) is not Degradation:
+        return False  # another degradation may show other faces than those of the data set
+    return shown >= _WORTH * faces * degradation.views
+
+
+def true_landmarks(model: nn.Module, dataset: Dataset, device: torch.device, file: Path) -> LandmarkTable:
+    """Ask ``model.landmark_prior`` about every face, or read the answers that an interrupted run left in ``file``.
+
+    The processes of a job share the work. The answers are in float32, whatever the training's precision.
+    """
+    found = once(lambda: _read(file))
+    if found is None:
+        starts = range(rank() * _BATCH, len(dataset), world_size() * _BATCH)
+        parts = gather(_ask(model, dataset, device, starts))
+        together = sorted((item for part in parts for item in part), key=lambda item: item[0])
+        found = torch.cat([index for _, index, _ in together]), torch.cat([points for *_, points in together])
+        if is_main():
+            save_weights(file, dict(zip(("index", "points"), found)), {"what": "landmarks of the true faces"})
+    return LandmarkTable(*found).to(device)
+
+
+@torch.no_grad()
+def _ask(
+    model: nn.Module, dataset: Dataset, device: torch.device, starts: Sequence[int]
+) -> list[tuple[int, Tensor, Tensor]]:
+    bar = Progress(len(dataset), "landmarks of the true faces")
+    answers = []
+    for start in starts:
+        batch = fetch(dataset, range(start, min(start + _BATCH, len(dataset))))
+        faces = model.data_preprocessor.true_faces(batch["hr"].to(device))
+        views = [faces, faces.flip(-1)][: model.data_preprocessor.views]
+        points = torch.stack([model.landmark_prior(view).float().cpu() for view in views], dim=1)
+        answers.append((start, batch["index"].cpu(), points))
+        bar.update(min(world_size() * _BATCH, bar.total - bar.done))
+    return answers
+
+
+def _read(file: Path) -> tuple[Tensor, Tensor] | None:
+    try:
+        tensors, _ = load_weights(file)
+        return tensors["index"], tensors["points"]
+    except (OfhkitError, KeyError):  # none yet, or torn: it is made anew
+        return None

@@ -1,1 +1,0 @@
-"""Work for light processes: nothing in this package imports torch."""

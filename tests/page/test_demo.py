@@ -1,0 +1,143 @@
+"""What the page does, without a browser."""
+
+import csv
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ofhkit.errors import OfhkitError
+from ofhkit.restoration.page import EXAMPLES, installed_methods, open_example, open_file, restore
+from ofhkit.restoration.page.archive import pack_results, restore_many
+from ofhkit.restoration.page.compare import read_cells
+from ofhkit.restoration.page.html import draw_batch, draw_results
+from ofhkit.restoration.page.uploads import MAX_FILES
+from ofhkit.zoo import zoo
+
+HOLE = np.zeros((16, 16), bool)
+HOLE[5:11, 5:11] = True
+
+
+def test_every_model_that_ships_is_there_and_the_baselines():
+    names = [m.name for m in installed_methods()]
+    assert set(zoo()) <= set(names)
+    assert names[-1] == "Telea + bicubic"
+    assert ("Inpainter + bicubic" in names) == bool(zoo())
+    assert len(set(names)) == len(names)
+
+
+def test_examples_are_the_astronaut_and_rendered_faces():
+    assert open_example(EXAMPLES[0]).notes == ("NASA portrait, public domain",)
+    rendered = open_example("Rendered 1")
+    assert rendered.face.shape == (128, 128, 3)
+    assert rendered.landmarks.shape == (68, 2)
+    with pytest.raises(OfhkitError, match="no such example"):
+        open_example("../../etc/passwd")
+
+
+def test_scores_are_known_where_the_truth_is(methods):
+    opened = open_example("Rendered 1")
+    results = restore(opened, HOLE, True, methods)
+    assert results.truth is not None
+    assert (results.lr[HOLE] == 0).all()
+    for figure in results.methods:
+        assert figure.image.shape == (128, 128, 3)
+        assert (figure.completed[~HOLE] == results.lr[~HOLE]).all()
+        assert set(figure.scores) == {"PSNR", "SSIM", "LPIPS", "NRMSE", "Consistency"}
+    assert results.methods[1].scores["PSNR"] > results.methods[0].scores["PSNR"]  # random weights
+    unknown = restore(opened, HOLE, False, methods)
+    assert unknown.truth is None
+    assert set(unknown.methods[0].scores) == {"Consistency"}
+
+
+def test_what_is_painted_over_does_not_leak(methods):
+    opened = open_example("Astronaut")
+    face = opened.face.copy()
+    face[40:88, 40:88] = (0, 255, 0)
+    other = type(opened)(opened.name, face, opened.hidden)
+    clean, marked = (restore(o, HOLE, False, methods[1:]).methods[0].image for o in (opened, other))
+    assert np.array_equal(clean, marked)
+
+
+def test_files_are_opened_as_the_command_line_does(pictures, methods):
+    plain, holed, tiny = (open_file(pictures[name]) for name in ("plain", "holed", "tiny"))
+    assert plain.face.shape == (128, 128, 3)
+    assert plain.has_truth
+    assert 20 < holed.hidden.sum() < 48
+    assert not holed.has_truth
+    assert restore(holed, holed.hidden, True, methods).truth is None
+    assert tiny.tiny
+    assert restore(tiny, HOLE, True, methods).methods[0].image.shape == (128, 128, 3)
+
+
+def test_errors_name_the_file_as_its_owner_does_and_no_path(pictures, tmp_path, methods):
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "wall.png")
+    large = tmp_path / "large.png"
+    large.write_bytes(b"\x89PNG" + bytes(16 * 2**20))
+    for path, message in (
+        (pictures["bad"], "bad.png: not a picture"),
+        (tmp_path / "wall.png", "wall.png: no face was found"),
+        (large, "large.png: more than 15 MB"),
+    ):
+        with pytest.raises(OfhkitError, match=message) as caught:
+            open_file(path)
+        assert str(path.parent) not in str(caught.value)
+    for cells in (None, 5, "01", "2" * 256, "<" * 256):
+        with pytest.raises(OfhkitError, match="did not arrive"):
+            read_cells(cells)
+    with pytest.raises(OfhkitError, match="everything is hidden"):
+        restore(open_example("Astronaut"), np.ones((16, 16), bool), True, methods)
+
+
+def test_the_archive_holds_everything_and_says_what_it_is(methods):
+    results = restore(open_example("Astronaut"), HOLE, True, methods)
+    with zipfile.ZipFile(io.BytesIO(pack_results(results, methods))) as archive:
+        names = set(archive.namelist())
+        folders = {"small", "Telea_+_bicubic"}
+        assert {f"{f}/{n}.png" for f in folders for n in ("sr", "completed")} < names
+        assert {"lr.png", "mask.png", "truth.png", "scores.csv"} < names
+        sr = Image.open(io.BytesIO(archive.read("small/sr.png")))
+        assert sr.text["Comment"] == "hallucinated: not for identification"
+        assert "Comment" not in Image.open(io.BytesIO(archive.read("truth.png"))).text
+        rows = list(csv.DictReader(io.StringIO(archive.read("scores.csv").decode())))
+    assert [row["method"] for row in rows] == ["small", "Telea + bicubic"]
+    assert float(rows[0]["PSNR"]) == pytest.approx(results.methods[0].scores["PSNR"], abs=1e-3)
+
+
+def test_the_drawing_escapes_names_and_serves_no_file(methods):
+    results = restore(open_example("Astronaut"), HOLE, True, methods)
+    html = draw_results(results, b"zip")
+    assert "random &lt;weights&gt;" in html
+    assert html.count("<figure") == 2 + 2 + 2  # what goes in, truth; two completions; two methods
+    assert 'class="points"' in html
+    assert "file=" not in html
+    assert "http" not in html
+    best = max(results.methods, key=lambda f: f.scores["PSNR"]).scores["PSNR"]
+    assert f"class=best>{best:.2f} dB" in html
+
+
+def test_many_pictures_become_one_archive(pictures, methods):
+    batch = restore_many([(path, path.name) for path in pictures.values()], "Transparent parts", methods[0])
+    fates = {row.name: row.error for row in batch.rows}
+    assert fates["plain.png"] == fates["tiny.png"] == ""
+    assert fates["bad.png"] == "bad.png: not a picture in a format that is understood"
+    with zipfile.ZipFile(io.BytesIO(batch.archive)) as archive:
+        names = archive.namelist()
+        table = archive.read("results.csv").decode()
+    assert "01_plain.png" in names
+    assert "02_Loch_b.png" in names
+    assert not [name for name in names if "bad" in name]
+    assert str(pictures["bad"].parent) not in table
+    assert "bad.png,04_bad,failed" in table
+    twice = restore_many([(pictures["bad"], "a.png"), (pictures["plain"], "b.png"), (pictures["bad"], "a.png")],
+                         "No hole", methods[1])  # fmt: skip
+    assert [(row.name, row.image is None) for row in twice.rows] == [("a.png", True), ("b.png", False), ("a.png", True)]
+    html = draw_batch(batch)
+    assert "3 of 4 restored" in html
+    assert "Loch &lt;b&gt;.png" in html
+    with pytest.raises(OfhkitError, match="choose fewer"):
+        restore_many([(pictures["plain"], "a.png")] * (MAX_FILES + 1), "No hole", methods[0])
+    with pytest.raises(OfhkitError, match="add some first"):
+        restore_many([], "No hole", methods[0])

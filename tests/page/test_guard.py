@@ -1,0 +1,93 @@
+"""No visitor reaches a file of the server: files forged into every event of the page that takes files."""
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from page_visitor import Visitor, file_data
+
+from ofhkit.files import asset
+from ofhkit.restoration.page.guard import MAX_EVENT, TOO_LARGE, WRONG
+from ofhkit.restoration.page.server import application
+from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, UNKNOWN
+
+pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhkit[demo]')")
+
+FORGED = ("{picture}", "{picture}/", "/{picture}", "{up}{picture}", "{uploads}/../..{picture}", "{uploads}/link.png",
+          "{uploads}/planted.png", "{token}/../../{picture}", "/etc/passwd", "/etc/nowhere", "{uploads}", "", ".", "\0",
+          "file://{picture}", "http://127.0.0.1:9/face.png", "~/.bashrc", "a" * 5000)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def visitor(address):
+    return Visitor(address)
+
+
+def plant(uploads, picture):
+    """A link to a picture and a file that nobody uploaded, in the folder itself."""
+    os.symlink(picture, uploads / "link.png")
+    (uploads / "planted.png").write_bytes(picture.read_bytes())
+
+
+def test_a_forged_file_is_refused_by_every_event_and_in_one_sentence(visitor):
+    uploads, picture = Path(os.environ["GRADIO_TEMP_DIR"]), asset("astronaut_face.png")
+    plant(uploads, picture)
+    token = visitor.upload(("a.png", b"\x89PNG"))[0].split("/")[0]
+    doors = list(visitor.doors())
+    assert len(doors) == 2  # one picture; many
+    answers = set()
+    for (event, data, many), form in itertools.product(doors, FORGED):
+        path = form.format(picture=picture, uploads=uploads, token=token, up="../" * 20)
+        for value in (
+            file_data(path),
+            file_data(path, is_stream=True),
+            file_data(path, url=path),
+            {"path": path},
+            path,
+        ):
+            answers.add(visitor.ask(event, data([value] if many else value)))
+            visitor.ask(event, data(value if many else [value]))
+    assert answers == {json.dumps({"detail": UNKNOWN})}
+
+
+def test_an_uploaded_file_is_taken_by_every_event(visitor, pictures):
+    for event, data, many in visitor.doors():
+        [path] = visitor.upload(("face.png", pictures["plain"].read_bytes()))
+        assert "data:image/png" in visitor.ask(event, data([file_data(path)] if many else file_data(path)))
+
+
+def test_gradio_checks_paths_too(methods, tmp_path, monkeypatch):
+    """Behind the guard: a path outside the folder fails in Gradio as well."""
+    from gradio.context import LocalContext
+    from gradio.exceptions import InvalidPathError
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ["GRADIO_TEMP_DIR"])
+    page = application(methods).page
+    event = next(event for event in page.fns.values() if event.name == "upload")
+    LocalContext.blocks.set(page)
+    for path in (shutil.copy(asset("astronaut_face.png"), tmp_path), "/etc/nowhere.png"):
+        with pytest.raises(InvalidPathError, match="not uploaded by a user"):
+            asyncio.run(page.preprocess_data(event, [file_data(path)], None))
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/proxy=http://a.b/",
+                                  "/docs", "/openapi.json", "/monitoring", "/gradio_api/runs"])  # fmt: skip
+def test_no_file_of_the_server_is_served(visitor, path):
+    assert visitor.http.get(path).status_code == 404
+
+
+def test_what_is_sent_is_limited_and_what_is_fetched_is_local(visitor):
+    join, whole = "/gradio_api/queue/join", b"0" * (MAX_EVENT + 1)
+    assert visitor.http.post(join, content=b"{}").json() == {"detail": WRONG}
+    assert visitor.http.post(join, content=whole).json() == {"detail": TOO_LARGE}
+    assert visitor.http.post(join, content=iter([whole])).json() == {"detail": TOO_LARGE}  # without a length, too
+    assert "default-src 'self'" in visitor.http.get("/").headers["content-security-policy"]
+    answer = visitor.http.post("/gradio_api/upload", files={"files": ("a.png", bytes(MAX_BYTES + 1))})
+    assert (answer.status_code, answer.text) == (413, "a file has more than 15 MB; reduce it first")
+    many = [("files", ("a.png", b"1"))] * (MAX_FILES + 1)
+    assert visitor.http.post("/gradio_api/upload", files=many).status_code == 400
+    assert len(list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("a.png"))) == 1  # of the first test

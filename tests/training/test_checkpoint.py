@@ -1,0 +1,164 @@
+"""Checkpoints: whole, newest first, strict, and never anybody's code."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from process_maker import play
+from torch import nn
+
+from ofhkit.errors import OfhkitError
+from ofhkit.training.checkpoint import (
+    list_checkpoints,
+    load_checkpoint,
+    load_strictly,
+    load_weights,
+    newest_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+
+
+def test_only_the_newest_are_kept_and_a_torn_one_is_passed_over(tmp_path):
+    for iteration in (1, 2, 10):
+        save_checkpoint(tmp_path, iteration, {"iteration": iteration})
+    assert [p.name for p in list_checkpoints(tmp_path)] == ["iter_00000010.pth", "iter_00000002.pth"]
+    newest = list_checkpoints(tmp_path)[0]
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    said = []
+    assert newest_checkpoint(tmp_path, said.append).name == "iter_00000002.pth"
+    assert "iter_00000010.pth is" in said[0]
+    newest.write_bytes(b"")
+    assert newest_checkpoint(tmp_path, said.append).name == "iter_00000002.pth"
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 5, {"iteration": 5, "x": torch.ones(3)})
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 5, {"iteration": 6})
+    assert load_checkpoint(tmp_path / "iter_00000005.pth")["iteration"] == 5
+    assert [p.name for p in tmp_path.iterdir()] == ["iter_00000005.pth"]
+
+
+SAVE_FOR_EVER = """
+import sys, torch
+from pathlib import Path
+from ofhkit.training.checkpoint import save_checkpoint
+iteration = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    iteration += 1
+    save_checkpoint(Path(sys.argv[1]), iteration, {"iteration": iteration, "x": torch.full((500_000,), iteration)})
+    print(iteration, flush=True)
+"""
+
+
+def test_killed_in_the_middle_of_saving_the_newest_is_whole(tmp_path):
+    """Nearly all of the child's time goes into saving, so that is where the kill finds it."""
+    saved, left_behind = 0, 0
+    for attempt in range(8):
+        child = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, tmp_path, str(saved)], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.stdout.readline()  # one is written
+        time.sleep(0.004 * attempt)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        left_behind += len(list(tmp_path.glob(".iter_*.tmp")))
+        state = load_checkpoint(list_checkpoints(tmp_path)[0])  # the newest, not the one before
+        assert state["iteration"] > saved
+        assert (state["x"] == state["iteration"]).all()
+        saved = state["iteration"]
+        if left_behind and attempt:
+            break
+    assert left_behind
+    save_checkpoint(tmp_path, saved + 1, {})
+    assert not list(tmp_path.glob(".iter_*.tmp"))
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def test_code_is_refused_and_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"iteration": 1, "x": Evil()}, tmp_path / "iter_00000001.pth")
+    with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+        load_checkpoint(tmp_path / "iter_00000001.pth")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(), protocol))
+        with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+            load_checkpoint(tmp_path / "plain.pth")
+    torch.save({"x": Evil()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(OfhkitError, match=r"holds code and was not opened: .*system"):
+        load_checkpoint(tmp_path / "old.pth")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_what_is_damaged_is_told_in_our_own_words(tmp_path):
+    """torch's advice, to read the file without safeguards, is passed on to nobody."""
+    for content in (b"", os.urandom(5000), b"PK\x03\x04" + bytes(500)):
+        (tmp_path / "iter_00000001.pth").write_bytes(content)
+        with pytest.raises(OfhkitError, match="damaged") as refused:
+            load_checkpoint(tmp_path / "iter_00000001.pth")
+        assert "weights_only" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
+    whole = play(tmp_path)["weights"]
+    good = tmp_path / "iter_00000008.pth"
+    state = load_checkpoint(good)
+    (tmp_path / "iter_00000009.pth").unlink()
+    (tmp_path / "iter_00000007.pth").mkdir()
+    strange = [
+        [1], torch.ones(3), {}, {"iteration": 9}, {**state, "iteration": "9"}, {**state, "iteration": -1},
+        {**state, "iteration": 99}, {**state, "model": {"x": torch.ones(1)}}, {**state, "optim": {"x": 1}},
+        {**state, "schedulers": {"x": []}},
+    ]  # fmt: skip
+    for kind in strange:
+        torch.save(kind, tmp_path / "iter_00000009.pth")
+        shutil.copy(tmp_path / "iter_00000009.pth", tmp_path / "iter_00000010.pth")
+        resumed = play(tmp_path)
+        assert len(resumed["losses"]) == 1
+        assert all(torch.equal(resumed["weights"][name], value) for name, value in whole.items())
+        (tmp_path / "iter_00000010.pth").unlink(missing_ok=True)
+        save_checkpoint(tmp_path, 8, state)
+    said = capsys.readouterr().err
+    assert said.count("iter_00000009.pth is no checkpoint of a training; trying the one before") == 5
+    assert said.count("iter_00000010.pth is a checkpoint of another training; trying the one before") == 4
+
+
+def test_loading_is_strict_and_counts():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    good = net.state_dict()
+    assert load_strictly(net, good, "f") == "matched 7/7 tensors"
+    bad = {**{k: v for k, v in good.items() if k != "0.bias"}, "0.weight": torch.zeros(4, 3, 1, 1), "x": torch.ones(1)}
+    with pytest.raises(OfhkitError, match=r"matched 5/7 tensors; missing: 0.bias; unexpected: x; other shape: 0"):
+        load_strictly(net, bad, "f")
+
+
+def test_weights_round_trip_with_their_header(tmp_path):
+    tensors = {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
+    save_weights(tmp_path / "w.safetensors", tensors, {"method": "OFHNet", "n": 1})
+    loaded, header = load_weights(tmp_path / "w.safetensors")
+    assert header == {"method": "OFHNet", "n": 1}
+    assert all(torch.equal(loaded[k], tensors[k]) for k in tensors)
+    save_weights(tmp_path / "empty.safetensors", {}, {})
+    assert load_weights(tmp_path / "empty.safetensors") == ({}, {})
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_other_files_are_refused_with_a_sentence(tmp_path, content):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(OfhkitError, match=r"w\.safetensors"):
+        load_weights(tmp_path / "w.safetensors")
+    with pytest.raises(OfhkitError, match="no weights"):
+        load_weights(tmp_path / "none.safetensors")

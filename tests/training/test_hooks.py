@@ -1,0 +1,277 @@
+"""Hooks of the runner, on a step small enough to be watched."""
+
+import json
+import math
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ofhkit.data.sampler import training_loader
+from ofhkit.errors import OfhkitError
+from ofhkit.metrics import PerImageMetric
+from ofhkit.training.checkpoint import load_weights
+from ofhkit.training.hooks import (
+    AverageWeights,
+    FreezeNorm,
+    KeepBest,
+    Progress,
+    SaveCheckpoint,
+    StopOnNaN,
+    Validate,
+)
+from ofhkit.training.hooks.trends import Trends
+from ofhkit.training.runner import Runner, pick_device
+from ofhkit.training.scalars import pick_visualizer
+
+
+class Faces(torch.utils.data.Dataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return {"index": i, "x": torch.full((3, 4, 4), float(i))}
+
+
+class Model(nn.Module):
+    def __init__(self, break_at=None):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5))
+        self.seen, self.modes, self.break_at = [], [], break_at
+
+    def train_step(self, data, optim_wrapper):
+        self.seen.append(data["draw"].tolist())
+        self.modes.append(self.net[1].training)
+        loss = self.net(data["x"]).square().mean()
+        if len(self.seen) - 1 == self.break_at:
+            loss = loss * math.nan
+        else:
+            optim_wrapper.update_params(loss)
+        return {"total": loss.detach()}
+
+
+def run(folder, *hooks, iterations=8, model=None, **more):
+    torch.manual_seed(0)
+    model = model or Model()
+    optim = OptimWrapper(torch.optim.Adam(model.parameters(), 1e-2))
+    loader = training_loader(Faces(), seed=0, batch_size=2, iterations=iterations)
+    runner = Runner("toy", model, folder, loader, iterations, optim, None, hooks, torch.device("cpu"), **more)
+    runner.train()
+    return model
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path):
+    whole = run(tmp_path / "a", SaveCheckpoint(interval=3))
+
+    class Stop(FreezeNorm):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", SaveCheckpoint(interval=3), Stop(nn.Identity(), 0))
+    resumed = run(tmp_path / "b", SaveCheckpoint(interval=3))
+    assert resumed.seen == whole.seen[3:]  # sought, not replayed
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_nan_stops_and_names_iteration_and_images(tmp_path):
+    with pytest.raises(OfhkitError, match=r"\[toy\] total became nan at iteration 4 \(images \[\d, \d\]"):
+        run(tmp_path, StopOnNaN(interval=3), SaveCheckpoint(interval=1), model=Model(break_at=4))
+    kept = json.loads((tmp_path / "broken_batch.json").read_text())
+    assert (kept["iteration"], kept["losses"], len(kept["images"])) == (4, {"total": "nan"}, 2)
+    assert sorted(p.name for p in tmp_path.glob("iter_*")) == ["iter_00000003.pth", "iter_00000004.pth"]
+
+
+def test_frozen_norm_uses_running_statistics_from_then_on(tmp_path):
+    model = Model()
+    run(tmp_path, FreezeNorm(model.net, begin=5), model=model)
+    assert model.modes == [True] * 5 + [False] * 3
+
+
+def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
+    run(tmp_path, Progress(interval=4))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[toy]")]
+    assert len(lines) == 2
+    assert lines[1].startswith("[toy] 8/8  total ")
+    assert all(word in lines[0] for word in ("img/s", "ETA 0:00", "lr 1.00e-02", "data ", " GB"))
+    assert "8/8" in (tmp_path / "train.log").read_text()
+
+
+def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
+    import ofhkit.training.runner as module
+
+    calls = []
+
+    def full(folder, iteration, state):
+        calls.append(iteration)
+        if iteration == 4:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_checkpoint", full)
+    (tmp_path / "train.log").mkdir()  # nor can the log be written
+    run(tmp_path, SaveCheckpoint(interval=4))
+    assert calls == [4, 8]
+    assert "could not save a checkpoint" in capsys.readouterr().err
+
+
+def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatch, capsys):
+    import ofhkit.training.hooks.best as module
+
+    model, save = Model(), module.save_weights
+    model.test_step = lambda data: [data]
+    best = KeepBest(model.net, "Score")
+
+    def full(path, tensors, header):
+        if header["score"] == 3.0:
+            raise OSError(28, "No space left on device")
+        save(path, tensors, header)
+
+    monkeypatch.setattr(module, "save_weights", full)
+    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, model=model, iterations=6)
+    assert load_weights(tmp_path / "best.safetensors")[1]["score"] == best.score == 2.0
+    assert "could not save best.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "message"), [("gpu", "takes auto, cpu, cuda or mps"), ("cuda:99x", "cuda")])
+def test_devices_that_are_not_there(name, message):
+    if name.startswith("cuda") and torch.cuda.is_available():
+        name = "mps"
+        message = "mps"
+    with pytest.raises(OfhkitError, match=message):
+        pick_device(name)
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+class Record(FreezeNorm):
+    """Keeps the weights after every iteration."""
+
+    def __init__(self, network):
+        self.network, self.kept = network, []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        pass
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.kept.append(self.network.state_dict()["0.weight"].numpy().copy())
+
+
+def test_the_average_is_what_is_delivered(tmp_path):
+    model = Model()
+    first, record = model.net[0].weight.detach().numpy().copy(), Record(model.net)
+    run(tmp_path, record, AverageWeights(model.net, 0.9), model=model)
+    expected = first
+    for t, weights in enumerate(record.kept):
+        keep = min(0.9, (1 + t) / (10 + t))
+        expected = keep * expected + (1 - keep) * weights
+    assert abs(model.net[0].weight.detach().numpy() - expected).max() < 1e-6
+    assert abs(record.kept[-1] - expected).max() > 1e-4
+
+
+def test_the_average_is_swapped_in_and_out():
+    net = nn.Linear(2, 1)
+    hook = AverageWeights(net, 0.9)
+    own = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+    with hook.swapped_in():
+        assert torch.equal(net.weight, own)
+    assert torch.equal(net.weight, own + 1)
+
+
+def test_an_interrupted_average_goes_on(tmp_path):
+    def averaged(folder, *hooks):
+        torch.manual_seed(0)
+        model = Model()
+        return run(folder, AverageWeights(model.net, 0.9), SaveCheckpoint(interval=3), *hooks, model=model)
+
+    class Stop(FreezeNorm):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 5:
+                raise KeyboardInterrupt
+
+    whole = averaged(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        averaged(tmp_path / "b", Stop(nn.Identity(), 0))
+    again = averaged(tmp_path / "b")
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))
+
+
+class Course(PerImageMetric):
+    """A score that rises and falls again, whatever the network does."""
+
+    course = (1.0, 3.0, 2.0)
+
+    def __init__(self):
+        super().__init__()
+        self.looks = 0
+
+    def measure(self, index):
+        return {"Score": torch.full((len(index),), self.course[self.looks])}
+
+    def evaluate(self, size):
+        means = super().evaluate(size)
+        self.looks += 1
+        return means
+
+
+@pytest.mark.parametrize(("higher", "iteration"), [(True, 4), (False, 2)])
+def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
+    model, seen = Model(), []
+    model.test_step = lambda data: [data]
+    best = KeepBest(model.net, "Score", higher)
+
+    class Copy(FreezeNorm):
+        priority = "VERY_HIGH"
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            seen.append(model.net[0].weight.detach().clone())
+
+    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, Copy(model.net, 99), model=model, iterations=6)
+    weights, header = load_weights(tmp_path / "best.safetensors")
+    assert (header["metric"], header["iteration"]) == ("Score", iteration)
+    assert torch.equal(weights["0.weight"], seen[iteration - 1])
+    assert not torch.equal(weights["0.weight"], model.net[0].weight)
+    assert f"best Score {header['score']:g} at iteration {iteration}" in capsys.readouterr().err
+
+
+def test_trends_are_said_once():
+    trends = Trends(1000)
+    assert trends.look(10, {"total": 1.0}) == []
+    assert [len(trends.look(n, {"total": 0.999})) for n in range(20, 400, 10)].count(1) == 1  # a plateau
+    assert "plateau" in " ".join(trends.said)
+    won = [trends.look(n, {"d_real_right": 1.0, "d_fake_right": 1.0}) for n in range(400, 450, 10)]
+    assert [len(w) for w in won] == [0, 0, 1, 0, 0]
+    assert "right on 100% of real and 100% of hallucinated faces" in won[2][0]
+    lost = [trends.look(n, {"d_real_right": 0.0, "d_fake_right": 0.0}) for n in range(500, 540, 10)]
+    assert "has lost" in lost[2][0]
+
+
+def test_scalars_reach_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    said = []
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("tensorboard", said.append))
+    assert len(list(tmp_path.rglob("events.out.tfevents*"))) == 1
+    assert said == []
+
+
+def test_an_absent_backend_is_one_line(tmp_path, monkeypatch):
+    import ofhkit.training.scalars as module
+
+    said = []
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("wandb", said.append))
+    assert said == ["wandb is not installed: scalars are not sent there (pip install wandb)"]
+    assert list(tmp_path.rglob("scalars.json"))
+
+
+def test_on_a_terminal_a_bar_shows_where_it_stands(tmp_path, monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run(tmp_path, Progress(interval=4))
+    shown = capsys.readouterr().err
+    assert "\r[####" in shown
+    assert "\r\x1b[K[toy] 4/8  total " in shown

@@ -5,7 +5,8 @@ Importing the package is cheap; torch and mmengine are loaded when something is 
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ofhkit.runtime.version import __version__
+
 __all__ = ["Result", "__version__", "hallucinate", "load_model"]
 
 

@@ -13,6 +13,10 @@ class OfhkitError(Exception):
     """
 
 
+class PluginWarning(UserWarning):
+    """A plugin was left out; the message names it and says why."""
+
+
 class DuplicateNameError(OfhkitError):
     """Two components of one role have one name."""
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from ofhkit import __version__
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.runtime.progress import say
+from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import load_strictly, load_weights, save_weights
 from ofhkit.training.curriculum import MODEL
 from ofhkit.training.runner import pick_device

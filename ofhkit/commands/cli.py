@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.registry import plugins
+from ofhkit.errors import OfhkitError, PluginWarning, did_you_mean
 from ofhkit.runtime.launchers import LAUNCHERS
 
 _NO_ROOM = {
@@ -37,7 +36,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         namespace, rest = super().parse_known_args(args, namespace)
-        plugins.request(reference for text in namespace.plugins for reference in text.split(","))
+        if namespace.plugins:
+            from ofhkit.registry import plugins  # and with it MMEngine
+
+            plugins.request(reference for text in namespace.plugins for reference in text.split(","))
         del namespace.plugins  # what is left is the tool's own
         return namespace, rest
 
@@ -73,7 +75,7 @@ def launcher(parser: argparse.ArgumentParser) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     """One line for what concerns the user; Python's own form, with the source line, for everything else."""
-    ours = issubclass(category, plugins.PluginWarning)
+    ours = issubclass(category, PluginWarning)
     text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno)
     sys.stderr.write(text)
 

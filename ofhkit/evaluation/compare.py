@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ofhkit import __version__
 from ofhkit.config import override
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError
@@ -29,6 +28,7 @@ from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
 from ofhkit.runtime.distributed import is_main, main_first
 from ofhkit.runtime.progress import say
+from ofhkit.runtime.version import __version__
 from ofhkit.training.runner import pick_device
 
 __all__ = ["compare"]

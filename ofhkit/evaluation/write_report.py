@@ -13,7 +13,6 @@ import mmengine
 import numpy as np
 import torch
 
-from ofhkit import __version__
 from ofhkit.config import to_json
 from ofhkit.evaluation.columns import TABLE2, present, with_others
 from ofhkit.evaluation.figures import Gallery
@@ -25,6 +24,7 @@ from ofhkit.evaluation.sweep import Sweep
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid
 from ofhkit.runtime.progress import say
+from ofhkit.runtime.version import __version__
 
 __all__ = ["environment", "score_by_hole", "write_report"]
 

@@ -23,18 +23,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ofhkit import __version__
-from ofhkit.errors import DuplicateNameError, OfhkitError, did_you_mean
+from ofhkit.errors import DuplicateNameError, OfhkitError, PluginWarning, did_you_mean
+from ofhkit.runtime.version import __version__
 
 __all__ = ["GROUP", "VARIABLE", "Origin", "PluginWarning", "broken", "load", "origin", "request"]
 
 GROUP = "ofhkit.plugins"
 VARIABLE = "OFHKIT_PLUGINS"
 _NO_PLUGINS = {"setup", "conftest", "tests", "docs", "configs", "build", "dist"}  # what lies beside modules in a folder
-
-
-class PluginWarning(UserWarning):
-    """A plugin was left out; the message names it and says why."""
 
 
 class _Mistake(OfhkitError):

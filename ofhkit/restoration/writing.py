@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from ofhkit import __version__
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, is_writable
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
+from ofhkit.runtime.version import __version__
 
 __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
 

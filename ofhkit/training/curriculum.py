@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ofhkit import __version__
 from ofhkit.config import to_json
 from ofhkit.config.check import complete
 from ofhkit.errors import OfhkitError, did_you_mean
@@ -29,6 +28,7 @@ from ofhkit.ops import set_malloc_policy
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
 from ofhkit.runtime.distributed import is_main, main_first, once, world_size
 from ofhkit.runtime.progress import clock
+from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import load_weights, save_weights
 from ofhkit.training.recipes import Context, Step, fingerprint
 from ofhkit.training.runner import pick_device

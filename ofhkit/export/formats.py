@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import ofhkit
 from ofhkit.errors import OfhkitError
 from ofhkit.export.graph import Graph
 from ofhkit.export.need import need, need_compiler
 from ofhkit.restoration.writing import WARNING
+from ofhkit.runtime.version import __version__
 
 Exported = Callable[[Tensor, Tensor], Tensor]
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "aot": ".pt2"}
@@ -83,7 +83,7 @@ def metadata(graph: Graph) -> dict[str, str]:
     info = getattr(graph.model, "info", {})
     known = {key: str(info[key]) for key in ("name", "method", "budget", "seed", "licence") if key in info}
     shapes = "lr (N,3,16,16) RGB in [0,1], mask (N,1,16,16) 1 = occluded -> sr (N,3,128,128) RGB in [0,1]"
-    return {"ofhkit": ofhkit.__version__, "notice": WARNING, "shapes": shapes, **known}
+    return {"ofhkit": __version__, "notice": WARNING, "shapes": shapes, **known}
 
 
 def _write_onnx(program: torch.export.ExportedProgram, file: Path, notes: dict[str, str]) -> None:

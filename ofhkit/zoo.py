@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,45 +86,47 @@ def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "a
 
 
 def export_weights(
-    run: Path, out: Path, licence: str, data: str | None = None, results: Path | None = None, half: bool = True
+    run: Path, out: Path, licence: str = "", data: str | None = None, results: Path | None = None, half: bool = True
 ) -> Path:
-    """Turn a finished run into a release file.
+    """Turn a finished run into a release file, or give a release file new scores.
 
     Args:
-        run: folder of a finished run, or its ``model.safetensors``.
+        run: folder of a finished run, or its ``model.safetensors``; or a release file, whose tensors stay as they are.
         out: the file to write; its stem is the model's name.
-        licence: one line, printed whenever the file is loaded.
+        licence: one line, printed whenever the file is loaded; empty keeps the one that a release states.
         data: what it was trained on, in words.
         results: ``results.json`` of ``tools/test.py``: the scores of exactly these weights go into the header.
         half: keep kernels in 16 bits, which halves the file; they are loaded as 32.
 
     Raises:
-        OfhkitError: no finished run, a licence of several lines, or results of other weights.
+        OfhkitError: no finished run, a licence of no line or several, or results of other weights.
     """
     file = run / MODEL if run.is_dir() else run
     tensors, header = load_weights(file)
     if "model" not in header:
         raise OfhkitError(f"{file} holds one component, not a pipeline; name the folder of a finished run")
-    if not licence.strip() or "\n" in licence:
+    licence = licence.strip() or header.get("licence", "")
+    if not licence or "\n" in licence:
         raise OfhkitError("the licence is one line that says what the weights may be used for")
     if half:
         tensors = {k: v.half() if v.ndim > 1 and v.dtype == torch.float32 else v for k, v in tensors.items()}
     trained_on = {**(header.get("data") or {}), **({"name": data} if data else {})}
     model = HALLUCINATORS.build(header["model"])
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     release = {
+        "config": file.parent.name,
+        "sha256_of_run": sha256,
         **header,
         "version": __version__,
         "name": out.stem,
-        "config": file.parent.name,
         "scale": model.scale,
         "size": 16,
         "template": header.get("template") or _template(file.with_name("config.json")),
         "data": trained_on,
-        "licence": licence.strip(),
-        "sha256_of_run": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "licence": licence,
     }
     if results is not None:
-        release["metrics"] = _scores(results, release["sha256_of_run"])
+        release["metrics"] = _scores(results, sha256)
     return save_weights(out, tensors, release)
 
 
@@ -140,15 +141,16 @@ def _template(config: Path) -> list[list[float]]:
 
 
 def _scores(results: Path, sha256: str) -> dict[str, Any]:
-    """A method's scores and how they were measured."""
+    """The scores of the one row that was computed with these weights, and how they were measured."""
     try:
         document = json.loads(Path(results).read_text())
-        protocol, rows = document["protocol"], document["rows"]
-    except (OSError, ValueError, KeyError, TypeError):
+        protocol = document["protocol"]
+        rows = [row for row in document["rows"] if row.get("checkpoint_sha256") == sha256]
+        measured = {"num_images": protocol["num_images"], "test_data": protocol["data"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise OfhkitError(f"{results} is not a results.json of tools/test.py") from None
-    methods = [m for m, mark in protocol.get("checkpoints", {}).items() if sha256.startswith(mark)]
-    row: Mapping[str, Any] | None = next((r for r in rows if r["method"] in methods), None)
-    if row is None:
-        raise OfhkitError(f"{results} has no scores of these weights; score them first with python tools/test.py")
-    scores = {k: v for k, v in row.items() if isinstance(v, float) and k[0].isupper()}
-    return {**scores, "num_images": protocol["num_images"], "test_data": protocol["data"]}
+    if len(rows) != 1:
+        what = f"{len(rows)} rows" if rows else "no scores"
+        raise OfhkitError(f"{results} has {what} of these weights; score them again with python tools/test.py")
+    means = {k: v for k, v in rows[0].items() if isinstance(v, float) and k[0].isupper() and not k.endswith("_p")}
+    return {**means, **measured}

@@ -1,14 +1,18 @@
 """Weights by name, release files, and the line that states their licence."""
 
+import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from pipeline_maker import FSRCNN, write_pack, write_pipeline
+from test_tools import call
 
 import ofhkit
 from ofhkit import zoo
+from ofhkit.evaluation.compare import compare
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
@@ -71,27 +75,57 @@ def test_a_finished_run_is_named_by_its_folder(run):
     assert ofhkit.load_model(run, "cpu").info["name"] == "fsrcnn"
 
 
+def results_of(run, path, rows=None):
+    """A results.json in which ``rows`` (default: one with the run's own mark) are the methods' scores."""
+    mark = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+    rows = rows or [{"method": "IN+FSRCNN", "PSNR": 23.5, "PSNR_p": 0.5, "params": 7, "checkpoint_sha256": mark}]
+    protocol = {"data": "faces", "num_images": 5}
+    path.write_text(json.dumps({"protocol": protocol, "rows": [{"method": "OFHNet", "PSNR": 9.0}, *rows]}))
+    return path
+
+
 def test_scores_are_taken_only_from_results_of_these_weights(run, tmp_path):
-    out = tmp_path / "out.safetensors"
-    plain = zoo.export_weights(run, out, LICENCE)
-    mark = load_weights(plain)[1]["sha256_of_run"][:12]
-    results = tmp_path / "results.json"
-    protocol = {"data": "faces", "num_images": 5, "checkpoints": {"IN+FSRCNN": mark}}
-    rows = [{"method": "OFHNet", "PSNR": 9.0}, {"method": "IN+FSRCNN", "PSNR": 23.5, "parameters": 7, "config": "x"}]
-    results.write_text(json.dumps({"protocol": protocol, "rows": rows}))
-    header = load_weights(zoo.export_weights(run, out, LICENCE, results=results))[1]
-    assert header["metrics"] == {"PSNR": 23.5, "num_images": 5, "test_data": "faces"}
-    results.write_text(json.dumps({"protocol": {**protocol, "checkpoints": {"IN+FSRCNN": "0" * 12}}, "rows": rows}))
-    with pytest.raises(OfhkitError, match="has no scores of these weights"):
-        zoo.export_weights(run, out, LICENCE, results=results)
-    results.write_text("[]")
-    with pytest.raises(OfhkitError, match=r"is not a results\.json"):
-        zoo.export_weights(run, out, LICENCE, results=results)
+    out, results = tmp_path / "out.safetensors", tmp_path / "results.json"
+    zoo.export_weights(run, out, LICENCE, results=results_of(run, results))
+    assert load_weights(out)[1]["metrics"] == {"PSNR": 23.5, "num_images": 5, "test_data": "faces"}
+    own = json.loads(results.read_text())["rows"][1]
+    for rows, message in (
+        ([{**own, "checkpoint_sha256": "0" * 64}], "has no scores of these weights"),
+        ([own, {**own, "method": "IN+bicubic"}], "has 2 rows of these weights"),
+    ):
+        with pytest.raises(OfhkitError, match=message):
+            zoo.export_weights(run, out, LICENCE, results=results_of(run, results, rows))
+    for text in ("[]", '{"protocol": {}, "rows": [3]}'):
+        results.write_text(text)
+        with pytest.raises(OfhkitError, match=r"is not a results\.json"):
+            zoo.export_weights(run, out, LICENCE, results=results)
+
+
+def test_the_scores_of_a_comparison_are_those_of_the_methods_own_row(run, tmp_path):
+    rows = compare([], run.parent, out=tmp_path / "out", device="cpu", quick=True)
+    assert [row["method"] for row in rows][-2:] == ["IN+bicubic", "IN+FSRCNN"]
+    file = zoo.export_weights(run, tmp_path / "a.safetensors", LICENCE, results=tmp_path / "out/results.json")
+    assert load_weights(file)[1]["metrics"]["PSNR"] == rows[-1]["PSNR"] != rows[-2]["PSNR"]
+
+
+def test_a_release_is_given_new_scores_and_keeps_all_else(run, tmp_path):
+    file = zoo.export_weights(run, tmp_path / "zoo/tiny.safetensors", LICENCE, "smooth noise")
+    tensors, header = load_weights(file)
+    mark = hashlib.sha256(file.read_bytes()).hexdigest()
+    rows = [{"method": "IN+FSRCNN", "PSNR": 20.0, "checkpoint_sha256": mark}]
+    zoo.export_weights(file, file, results=results_of(run, tmp_path / "results.json", rows))
+    again, rescored = load_weights(file)
+    assert {k: (v.dtype, v.tolist()) for k, v in again.items()} == {
+        k: (v.dtype, v.tolist()) for k, v in tensors.items()
+    }
+    assert rescored.pop("metrics") == {"PSNR": 20.0, "num_images": 5, "test_data": "faces"}
+    assert rescored == header
 
 
 def test_a_licence_of_several_lines_is_refused(run, tmp_path):
-    with pytest.raises(OfhkitError, match="the licence is one line"):
-        zoo.export_weights(run, tmp_path / "out.safetensors", "two\nlines")
+    for licence in ("two\nlines", ""):
+        with pytest.raises(OfhkitError, match="the licence is one line"):
+            zoo.export_weights(run, tmp_path / "out.safetensors", licence)
 
 
 @pytest.mark.parametrize("name", sorted(zoo.zoo()))
@@ -115,3 +149,29 @@ def test_what_ships_says_what_it_is():
         assert info["metrics"]["PSNR"] > 20
         assert info["licence"]
         assert path.stat().st_size < 6e6
+
+
+def cards() -> dict[str, dict[str, str]]:
+    """Name -> column -> cell of the table in the model cards."""
+    lines = [line for line in (zoo.FOLDER / "README.md").read_text().splitlines() if line.startswith("| ")]
+    titles, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return {row[0].split("`")[1]: dict(zip(titles, row)) for row in rows}
+
+
+SHOWN = {"PSNR": ("PSNR", 2), "SSIM": ("SSIM", 4), "LPIPS": ("LPIPS", 4)}
+SHOWN |= {"NRMSE (%)": ("NRMSE", 2), "parsing IoU": ("IoU", 4)}  # title in the cards -> name, decimals
+
+
+def test_cards_headers_and_listing_say_the_same(monkeypatch, capsys):
+    assert list(cards()) and set(cards()) == set(zoo.zoo())
+    assert call(monkeypatch, "list_models.py") == 0
+    listed = re.split(r"^(?=\S)", capsys.readouterr().out, flags=re.M)[1:]
+    for name, text in zip(zoo.zoo(), listed):
+        card, info = cards()[name], load_weights(zoo.zoo()[name])[1]
+        scores = [f"{info['metrics'][key]:.{decimals}f}" for key, decimals in SHOWN.values()]
+        assert [card[title] for title in SHOWN] == scores, name
+        assert re.findall(r"(?:PSNR|SSIM|LPIPS|NRMSE|IoU) ([\d.]+)", text) == scores, name
+        assert text.startswith(f"{name}{' (default)' * (name == zoo.DEFAULT_MODEL)}: {info['method']}, ")
+        assert ("(default)" in card["name"]) == (name == zoo.DEFAULT_MODEL)
+        assert card["method"].split(",")[0] == info["method"]
+        assert f"budget {info['budget']:g}" in card["trained on"]

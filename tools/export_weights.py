@@ -4,6 +4,10 @@
     python tools/export_weights.py work_dirs/ofhnet_celeba --out ofhnet.safetensors --results outputs/results.json \\
         --licence "for non-commercial research only (WEIGHTS_LICENSE)" --data "which faces, in words"
 
+    python tools/test.py configs/ofhnet_celeba.py --checkpoint ofhnet.safetensors --out outputs
+    python tools/export_weights.py ofhnet.safetensors --out ofhnet.safetensors --results outputs/results.json
+
+The second pair gives a release file new scores; its tensors and its licence stay as they are.
 A file under ofhkit/assets/zoo is found by its name: load_model("ofhnet"), tools/infer.py --model ofhnet.
 """
 
@@ -14,9 +18,9 @@ from ofhkit.commands.cli import Parser, run
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run, or its model.safetensors")
+    parser.add_argument("run", type=Path, help="folder of a finished run, or its model.safetensors, or a release file")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors to write")
-    parser.add_argument("--licence", required=True, metavar="LINE", help="one line, printed at every load")
+    parser.add_argument("--licence", default="", metavar="LINE", help="one line, printed at every load")
     parser.add_argument("--data", metavar="TEXT", help="what the weights were trained on, in words")
     parser.add_argument("--results", type=Path, metavar="FILE", help="results.json of tools/test.py for these weights")
     parser.add_argument("--float32", action="store_true", help="keep kernels in 32 bits (twice as large)")

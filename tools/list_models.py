@@ -10,15 +10,16 @@ from pathlib import Path
 from ofhkit.commands.cli import Parser, run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SHOWN = ("PSNR", "SSIM", "LPIPS", "NRMSE", "IoU")
 
 
 def main() -> None:
     Parser(__doc__).parse_args()
 
     from ofhkit.apis import DEFAULT_MODEL, zoo
+    from ofhkit.evaluation.columns import TABLE1, TABLE2
     from ofhkit.training.checkpoint import load_weights
 
+    shown = [column for column in (*TABLE1, *TABLE2) if column.headline]
     shipped = zoo()
     if not shipped:
         print("no weights ship with this copy of ofhkit: name a model.safetensors that tools/train.py wrote")
@@ -28,7 +29,8 @@ def main() -> None:
         default = " (default)" if name == DEFAULT_MODEL else ""
         print(f"{name}{default}: {info['method']}, {path.stat().st_size / 1e6:.1f} MB")
         print(f"  trained on {info['data'].get('num_train', '?')} faces of {info['data'].get('name', '?')}")
-        print("  " + ", ".join(f"{key} {scores[key]:.4g}" for key in SHOWN if key in scores), end="")
+        numbers = (f"{c.key} {scores[c.key]:.{c.decimals}f}" for c in shown if c.key in scores)
+        print("  " + ", ".join(numbers), end="")
         print(f" on {scores['num_images']} test faces" if scores else "not scored")
         print(f"  {info['licence']}")
         config = CONFIGS / f"{info.get('config')}.py"

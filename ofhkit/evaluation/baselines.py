@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,18 +46,18 @@ def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) ->
     if "Telea+bicubic" not in there:
         added.append(_assemble(like, "Telea+bicubic", "no training", dict(type="Telea"), bicubic))
     if not any(method.startswith("IN+bicubic") for method in there):
-        row = _assemble(like, "IN+bicubic", like.name, like.model.inpainter, bicubic, trained=True)
-        added.append(row)
+        added.append(_assemble(like, "IN+bicubic", like.name, like.model.inpainter, bicubic, like.model.info))
     return [*added, *pipelines]
 
 
 def _assemble(
-    like: Pipeline, method: str, name: str, inpainter: Any, upsampler: Any, trained: bool = False
+    like: Pipeline, method: str, name: str, inpainter: Any, upsampler: Any, info: Mapping[str, Any] | None = None
 ) -> Pipeline:
+    """A row without a weights file of its own: its ``sha256`` is empty, whoever's inpainter (with ``info``) it has."""
     model = HALLUCINATORS.build(dict(type="FaceHallucinator", inpainter=inpainter, upsampler=upsampler))
-    model.info = {**like.model.info, "method": method} if trained else {"method": method, "budget": 0.0}
+    model.info = {"budget": 0.0, **(info or {}), "method": method}
     device = next((t.device for t in like.model.state_dict().values()), torch.device("cpu"))
-    return Pipeline(method, name, model.to(device).eval(), like.config, like.sha256 if trained else "")
+    return Pipeline(method, name, model.to(device).eval(), like.config)
 
 
 def _mean_face(config: Any) -> nn.Module:

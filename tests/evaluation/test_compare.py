@@ -39,6 +39,12 @@ def test_every_row_and_every_number(result):
     assert "null" not in (out / "results.json").read_text()
 
 
+def test_a_row_carries_the_mark_of_its_own_weights_only(result):
+    marks = {row["method"]: row["checkpoint_sha256"] for row in result[0] if "checkpoint_sha256" in row}
+    assert set(marks) == {"IN+FSRCNN", "OFHNet"}
+    assert marks["IN+FSRCNN"] != marks["OFHNet"]
+
+
 def test_the_mean_face_scores_what_numpy_says(result, pack):
     rows, _ = result
     train, test = PackedFaces(pack, "train"), PackedFaces(pack, "test")
@@ -79,7 +85,7 @@ def test_the_tables_stand_in_four_formats_beside_the_papers_numbers(result, caps
     assert "num_images: 5" in text
     assert "5.33" in (out / "table2.tex").read_text()
     protocol = json.loads((out / "table2.json").read_text())["protocol"]
-    assert set(protocol["checkpoints"]) == {"IN+bicubic", "IN+FSRCNN", "OFHNet"}
+    assert set(protocol["checkpoints"]) == {"IN+FSRCNN", "OFHNet"}  # IN+bicubic has no file of its own
     assert cv2.imread(str(out / "grid.png")).shape[1] > 7 * 128
 
 

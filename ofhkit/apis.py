@@ -13,6 +13,7 @@ from ofhkit.restoration import Result, hallucinate
 from ofhkit.runtime.distributed import once, processes
 from ofhkit.runtime.progress import say
 from ofhkit.training.curriculum import Options, check_run, run_curriculum
+from ofhkit.training.runs import name_run
 from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
 
 __all__ = [
@@ -38,6 +39,9 @@ def train(
 ) -> Path:
     """Run a configuration's curriculum; returns the path of the finished ``model.safetensors``.
 
+    Its folder under ``options.work_dir`` is called after the file and what ``cfg_options`` change of model, losses and
+    data; what another run has finished is never written over.
+
     Args:
         config_file: of ``configs/``.
         options: where and how.
@@ -54,9 +58,10 @@ def train(
     config = load_config(config_file, overrides)
     check_run(config, options)
     resolve_data(config, data_root)
-    name = Path(config_file).stem
+    plain, stem = load_config(config_file), Path(config_file).stem
+    name, config.method = once(lambda: name_run(config, plain, stem, options.work_dir))
     model = run_curriculum(config, name, options, say)
     if config.evaluation.after_training and once(model.is_file):
         limit = config.evaluation.after_training
-        compare([config_file], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
+        compare([model.parent], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
     return model

@@ -3,8 +3,10 @@
     python tools/test.py [configs/*_celeba.py] --out outputs
     python tools/test.py --sweep size position
     python tools/test.py configs/ablation/*.py --out outputs/ablation
+    python tools/test.py work_dirs/ofhnet_synthetic+upsampler=FSRCNN
 
-Without a CONFIG, everything that is finished under the work dir is scored, as it was trained. Writes table1 and table2
+A CONFIG is a configuration file, which means its finished run, or the folder of a run. Without one, everything that is
+finished under the work dir is scored, as it was trained. Writes table1 and table2
 (.md .csv .tex .json), results.json, per_image.csv, grid.png, landmarks.png and report.html, which holds all of it.
 """
 
@@ -15,7 +17,9 @@ from ofhkit.commands.cli import Parser, common, launcher, run
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="configuration files")
+    parser.add_argument(
+        "configs", nargs="*", type=Path, metavar="CONFIG", help="configuration files, or folders of runs"
+    )
     common(parser)
     launcher(parser)
     parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")

@@ -56,7 +56,7 @@ def compare(
     The processes of a job share the faces; the first one writes.
 
     Args:
-        configs: configuration files; none = everything finished under ``work_dir``.
+        configs: configuration files, or folders of finished runs; none = everything finished under ``work_dir``.
         checkpoint: score this file instead of the newest finished run of the one configuration.
         limit: only the first so many test faces.
         cfg_options: overrides of the data and evaluation settings.
@@ -73,7 +73,7 @@ def compare(
         OfhkitError: untrained configurations, mismatching weights, pipelines of different data or degradation.
     """
     out = Path(out)
-    pipelines = find_pipelines(configs, Path(work_dir), device, checkpoint, cfg_options)
+    pipelines = find_pipelines(configs, Path(work_dir), device, checkpoint, cfg_options, data_root)
     check_comparable(pipelines)
     config = pipelines[0].config
     _override(config, cfg_options)

@@ -15,7 +15,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.runtime.distributed import once
 from ofhkit.runtime.progress import say
-from ofhkit.training.curriculum import MODEL
+from ofhkit.training.runs import CONFIG, KEPT, MODEL, find_run, finished_runs
 from ofhkit.zoo import load_model
 
 __all__ = ["Pipeline", "check_comparable", "find_pipelines", "load_model", "named_apart", "resolve_data"]
@@ -49,13 +49,19 @@ class Pipeline:
 
 def resolve_data(config: Any, data_root: str | Path | None) -> None:
     """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
+    dataset = _point(config, data_root)
+    if "root" in dataset:
+        dataset["root"] = once(lambda: str(find_or_prepare(dataset["root"], say=say)))
+
+
+def _point(config: Any, data_root: str | Path | None) -> Any:
+    """Say in a configuration where the faces lie; returns its data set."""
     dataset = config.data.dataset
     if data_root is not None:
         if "root" not in dataset:
             config.data.dataset = dataset = type(dataset)(type="PackedFaces")
         dataset["root"] = str(data_root)
-    if "root" in dataset:
-        dataset["root"] = once(lambda: str(find_or_prepare(dataset["root"], say=say)))
+    return dataset
 
 
 def find_pipelines(
@@ -64,58 +70,87 @@ def find_pipelines(
     device: str,
     checkpoint: Path | None = None,
     cfg_options: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
 ) -> list[Pipeline]:
     """Load each configuration's finished pipeline (all under ``work_dir`` if none is named), in the paper's order.
 
     Args:
+        configs: configuration files, or folders of finished runs.
         checkpoint: this file instead of the finished run of the one configuration.
-        cfg_options: for that one configuration.
+        cfg_options: of a run that was trained with them, where there is none without.
+        data_root: likewise.
 
     Raises:
         OfhkitError: lists every configuration that is not trained, with the command that trains it.
     """
+    request_custom_imports(configs)
     if checkpoint is not None:
         if len(configs) != 1:
             raise OfhkitError("--checkpoint goes with exactly one CONFIG")
-        found = [_load(Path(checkpoint), Path(configs[0]).stem, load_config(configs[0], cfg_options), device)]
+        named = Path(configs[0])
+        config = from_json(named / CONFIG) if named.is_dir() else load_config(named, cfg_options)
+        found = [_load(Path(checkpoint), named.stem, config, device)]
+    elif configs:
+        folders = _folders(configs, Path(work_dir), cfg_options, data_root)
+        found = [_load_run(folder, device) for folder in folders]
     else:
-        folders = _folders(configs, Path(work_dir))
-        found = [_load(folder / MODEL, folder.name, from_json(folder / "config.json"), device) for folder in folders]
+        patterns = (f"*/{MODEL}", f"*/{KEPT.format('*')}/{MODEL}")
+        folders = [path.parent for pattern in patterns for path in sorted(Path(work_dir).glob(pattern))]
+        if not folders:
+            raise OfhkitError(f"nothing is trained under {work_dir}; train with python tools/train.py CONFIG")
+        found = [_load_run(folder, device) for folder in folders]
     return named_apart(sorted(found, key=lambda p: _rank(p.method)))
 
 
-def _folders(configs: Sequence[str | Path], work_dir: Path) -> list[Path]:
-    if not configs:
-        folders = sorted(path.parent for path in work_dir.glob(f"*/{MODEL}"))
-        if not folders:
-            raise OfhkitError(f"nothing is trained under {work_dir}; train with python tools/train.py CONFIG")
-        return folders
-    request_custom_imports(configs)
-    methods = [c for c in configs if _is_method(c)]
-    if not methods:
-        raise OfhkitError(f"{', '.join(map(str, configs))} describes no method: there is nothing to compare")
-    untrained = [c for c in methods if not (work_dir / Path(c).stem / MODEL).is_file()]
+def _folders(
+    configs: Sequence[str | Path], work_dir: Path, options: Mapping[str, Any] | None, data_root: str | Path | None
+) -> list[Path]:
+    """The run that each configuration, or each folder, means."""
+    folders, untrained = [], []
+    for name in map(Path, configs):
+        if name.is_dir():
+            if not (name / MODEL).is_file():
+                raise OfhkitError(f"{name} holds no finished run (no {MODEL}); name one of tools/train.py, or a CONFIG")
+            folders.append(name)
+            continue
+        plain, trained_with = load_config(name), load_config(name, options)
+        _point(trained_with, data_root)
+        if "upsampler" not in plain.model:
+            say(f"{name} trains no method and has no row")
+        elif folder := find_run(plain, name.stem, work_dir) or find_run(trained_with, name.stem, work_dir):
+            folders.append(folder)
+        else:
+            untrained.append(name)
     if untrained:
         commands = "\n".join(f"  python tools/train.py {c} --work-dir {work_dir}" for c in untrained)
-        raise OfhkitError(f"not trained under {work_dir}: {', '.join(map(str, untrained))}; train with\n{commands}")
-    return [work_dir / Path(c).stem for c in methods]
+        others = [folder for c in untrained for folder in finished_runs(c.stem, work_dir)]
+        hint = f"\nor name the folder of a run that differs: {', '.join(map(str, others))}" if others else ""
+        raise OfhkitError(
+            f"not trained under {work_dir}: {', '.join(map(str, untrained))}; train with\n{commands}{hint}"
+        )
+    if not folders:
+        raise OfhkitError(f"{', '.join(map(str, configs))} describes no method: there is nothing to compare")
+    return folders
 
 
-def _is_method(config: str | Path) -> bool:
-    """Whether a configuration describes a pipeline; the parser's, which ``configs/*`` matches too, does not."""
-    is_method = "upsampler" in load_config(config).model
-    if not is_method:
-        say(f"{config} trains no method and has no row")
-    return is_method
+def _load_run(folder: Path, device: str) -> Pipeline:
+    name = f"{folder.parent.name}/{folder.name}" if _is_kept(folder) else folder.resolve().name
+    return _load(folder / MODEL, name, from_json(folder / CONFIG), device)
+
+
+def _is_kept(folder: str | Path) -> bool:
+    """Whether it is what an earlier training left: ``before-N``."""
+    return Path(folder).match(KEPT.format("*"))
 
 
 def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:
     try:
         model = load_model(file, device)
     except OfhkitError as error:
-        if imports := config.get("custom_imports"):  # a stored configuration is data: it imports nothing by itself
-            raise OfhkitError(f"{error}. It was trained with a plugin: --plugins {','.join(imports)}") from None
-        raise
+        which = "" if str(file) in str(error) else f"{file}: "
+        imports = config.get("custom_imports")  # a stored configuration is data: it imports nothing by itself
+        plugin = f". It was trained with a plugin: --plugins {','.join(imports)}" if imports else ""
+        raise OfhkitError(f"{which}{error}{plugin}") from None
     return Pipeline(model.info["method"], name, model, config, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
@@ -124,9 +159,12 @@ def _rank(method: str) -> int:
 
 
 def named_apart(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
-    """Add the configuration's name to methods that occur more than once, as in an ablation."""
-    methods = [p.method for p in pipelines]
-    return [replace(p, method=f"{p.method} ({p.name})") if methods.count(p.method) > 1 else p for p in pipelines]
+    """Add the run's name to methods that occur more than once, as in an ablation, and to those of earlier trainings."""
+    methods = [p.method for p in pipelines if not _is_kept(p.name)]
+    return [
+        replace(p, method=f"{p.method} ({p.name})") if _is_kept(p.name) or methods.count(p.method) > 1 else p
+        for p in pipelines
+    ]
 
 
 def check_comparable(pipelines: Sequence[Pipeline]) -> None:

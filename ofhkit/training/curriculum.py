@@ -1,8 +1,8 @@
 """The whole training of a method: the steps it needs, in order, each done once and found again.
 
-Folders under the work dir: ``shared/<step>-<fingerprint>/`` for steps that methods share, ``<config>/<step>/`` for a
-method's own, ``<config>/model.safetensors`` for the finished pipeline. A folder with ``weights.safetensors`` is
-finished; its ``step.json`` says what was done.
+Folders under the work dir: ``shared/<step>-<fingerprint>/`` for steps that methods share, ``<run>/<step>/`` for a
+method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.engine.runs` names the run). A folder
+with ``weights.safetensors`` is finished; its ``step.json`` says what was done.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import load_weights, save_weights
 from ofhkit.training.recipes import Context, Step, fingerprint
 from ofhkit.training.runner import pick_device
+from ofhkit.training.runs import CONFIG, MODEL, keep_finished
 from ofhkit.training.starting import check_start, mark_start
 from ofhkit.training.training import Job, clean_up
 
 WEIGHTS = "weights.safetensors"
-MODEL = "model.safetensors"
 _COMPONENTS = ("inpainter", "upsampler")  # what inference needs
 
 
@@ -66,7 +66,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
 
     Args:
         config: of :func:`ofhkit.config.load_config`; the data root is a pack.
-        name: of the method's folder, usually the configuration file's stem.
+        name: of the run's folder, as of :func:`ofhkit.engine.runs.name_run`.
 
     Returns:
         Path of ``model.safetensors`` (it exists only when every step is finished, and never for a parser alone).
@@ -198,7 +198,8 @@ def _train(job: Job, mark: str) -> None:
 
 def _begin(job: Job, mark: str) -> None:
     """Make the folder, out of which an earlier run with other settings has moved, and say in it what is done here."""
-    if not job.step.shared and _mark_of(job.folder) not in (None, mark):
+    finished = (job.folder / WEIGHTS).is_file()  # and not known for this step: its step.json is another's or damaged
+    if finished or (not job.step.shared and _mark_of(job.folder) not in (None, mark)):
         job.say(f"[{job.name}] settings or data changed: the earlier run is kept as {_set_aside(job.folder).name}")
     atomic_write(
         job.folder / "step.json", json.dumps({"fingerprint": mark, "recipe": job.recipe}, indent=2, default=str)
@@ -235,9 +236,26 @@ def _write_pipeline(path: Path, config: Any, context: Context, template: Any, sa
     for name, tensor in built.state_dict().items():
         if name.startswith(_COMPONENTS):
             tensors.setdefault(name, tensor)  # components without training (bicubic) as they are built
-    atomic_write(path.with_name("config.json"), to_json(config))
-    save_weights(path, tensors, header)
+    unchanged = _holds(path, tensors, header)
+    if path.exists() and not unchanged:
+        say(f"what was finished before in {path.parent} is kept in {keep_finished(path.parent)}")
+    atomic_write(path.with_name(CONFIG), to_json(config))
+    if not unchanged:
+        save_weights(path, tensors, header)
     say(f"finished: {path}")
+
+
+def _holds(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bool:
+    """Whether a finished pipeline is just this one, whichever version of the package wrote it."""
+    try:
+        stored, said = load_weights(path)
+    except OfhkitError:
+        return False
+    return (
+        {**said, "version": ""} == {**json.loads(json.dumps(header)), "version": ""}
+        and stored.keys() == tensors.keys()
+        and all(torch.equal(stored[name], tensors[name].cpu()) for name in stored)
+    )
 
 
 def _is_plain(value: Any) -> bool:

@@ -150,5 +150,19 @@ def test_a_missing_plugin_is_named_with_the_option_that_loads_it(pack, tmp_path,
     stored = write_pipeline(tmp_path, "one", "IN+FSRCNN", pack, FSRCNN).with_name("config.json")
     stored.write_text(json.dumps({**json.loads(stored.read_text()), "custom_imports": ["beside/mine.py"]}))
     monkeypatch.delitem(UPSAMPLERS.module_dict, "FSRCNN")
-    with pytest.raises(OfhkitError, match=r"unknown upsampler 'FSRCNN'.*with a plugin: --plugins beside/mine.py"):
-        compare([], work_dir=tmp_path, device="cpu")
+    message = r"/one/model.safetensors: unknown upsampler 'FSRCNN'.*with a plugin: --plugins beside/mine.py"
+    for named in ([], [tmp_path / "one"]):
+        with pytest.raises(OfhkitError, match=message):
+            compare(named, work_dir=tmp_path, device="cpu")
+
+
+def test_the_folder_of_a_run_stands_for_it(pack, tmp_path):
+    run = write_pipeline(tmp_path / "elsewhere", "own+limit=4", "OFHNet", pack, FSRCNN).parent
+    rows = compare([run], work_dir=tmp_path, out=tmp_path, device="cpu", quick=True)
+    assert rows[-1]["config"] == "own+limit=4"
+    weights = run / "model.safetensors"
+    rows = compare([run], work_dir=tmp_path, out=tmp_path, device="cpu", quick=True, checkpoint=weights)
+    assert rows[-1]["config"] == "own+limit=4"
+    weights.unlink()
+    with pytest.raises(OfhkitError, match=r"own\+limit=4 holds no finished run \(no model\.safetensors\)"):
+        compare([run], work_dir=tmp_path, device="cpu")

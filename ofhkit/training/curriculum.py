@@ -1,7 +1,7 @@
 """The whole training of a method: the steps it needs, in order, each done once and found again.
 
 Folders under the work dir: ``shared/<step>-<fingerprint>/`` for steps that methods share, ``<run>/<step>/`` for a
-method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.engine.runs` names the run). A folder
+method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.training.runs` names the run). A folder
 with ``weights.safetensors`` is finished; its ``step.json`` says what was done.
 """
 
@@ -66,7 +66,7 @@ def run_curriculum(config: Any, name: str, options: Options, say: Callable[[str]
 
     Args:
         config: of :func:`ofhkit.config.load_config`; the data root is a pack.
-        name: of the run's folder, as of :func:`ofhkit.engine.runs.name_run`.
+        name: of the run's folder, as of :func:`ofhkit.training.runs.name_run`.
 
     Returns:
         Path of ``model.safetensors`` (it exists only when every step is finished, and never for a parser alone).

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from ofhkit.engine.runs import keep_finished, name_run
 from pipeline_maker import FSRCNN, INPAINTER, ROOT, write_pack
 
 from ofhkit.apis import Options, compare, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
+from ofhkit.training.runs import keep_finished, name_run
 
 PLAIN = "tiny"
 SWAP = {"model.upsampler.type": "Bicubic"}

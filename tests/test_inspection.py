@@ -32,7 +32,7 @@ def test_diff_lists_what_differs_and_nothing_else():
     lines = diff(OFHNET, SYNTHETIC).splitlines()
     assert f"- steps.inpainter.iterations = {load_config(OFHNET).steps.inpainter.iterations}" in lines
     assert "+ steps.inpainter.iterations = 1200" in lines
-    assert not any("optimizer" in line for line in lines)
+    assert not any("schedule" in line for line in lines)
     assert diff(OFHNET, OFHNET) == ""
 
 

@@ -24,9 +24,11 @@ def test_published_rule(real, fake, expected):
     assert MarginBalance().decide(real, fake) == expected
 
 
-def test_an_upsampler_that_need_not_wait_moves_always():
-    decide = MarginBalance(0.3, upsampler_waits=False).decide
-    assert [decide(0.1, 0.5), decide(0.5, 0.9), decide(0.1, 2.0)] == [(False, True), (True, True), (False, True)]
+@pytest.mark.parametrize(
+    ("real", "fake", "moves"), [(0.3, 0.6, False), (0.1, 1.0, True), (0.5, 0.5, True), (0.0, 0.1, False)]
+)
+def test_only_a_discriminator_that_leads_waits(real, fake, moves):
+    assert LOSSES.build({"type": "LeadBalance"}).decide(real, fake) == (moves, True)
 
 
 def test_somebody_always_moves():

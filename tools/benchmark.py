@@ -11,10 +11,12 @@ the copy that bound them are measured in the same loop. Markdown and JSON go to 
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}
 TABLE = "table"
 
@@ -33,14 +35,13 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.what == TABLE:
-        from ofhkit.benchmarks.summary import speed_table
+        from benchmarks.summary import speed_table
 
         print(speed_table(args.out))
         return
 
     import torch
-
-    from ofhkit.benchmarks import data, inference, metrics, operators, timing, training
+    from benchmarks import data, inference, metrics, operators, timing, training
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -16,7 +16,6 @@ from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.baselines import with_baselines
 from ofhkit.evaluation.columns import TABLE2, present, with_others
-from ofhkit.evaluation.cost import device_name
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
 from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
@@ -25,6 +24,7 @@ from ofhkit.evaluation.tables import write_tables
 from ofhkit.evaluation.write_report import write_report
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
 from ofhkit.runtime.distributed import is_main, main_first
 from ofhkit.runtime.progress import say

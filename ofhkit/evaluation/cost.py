@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import platform
 import statistics
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.ops import set_implementation
 
-__all__ = ["count_gmacs", "count_parameters", "device_name", "milliseconds"]
+__all__ = ["count_gmacs", "count_parameters", "milliseconds"]
 
 _LEAST_SECONDS, _LEAST_RUNS, _MOST_RUNS = 0.5, 3, 50
 
@@ -67,26 +65,3 @@ def _question(model: nn.Module, count: int, size: int) -> tuple[torch.Tensor, to
     mask[..., size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
     lr = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
     return lr * (1 - mask), mask
-
-
-def device_name(device: torch.device) -> str:
-    """What the machine calls it, with the number of threads for a CPU.
-
-    >>> device_name(torch.device('cpu')).endswith(('thread', 'threads'))
-    True
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return f"{platform.machine()} ({device.type})"
-    threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())

@@ -6,13 +6,13 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
+from torch.utils.benchmark import Timer
 
-from ofhkit.benchmarks.timing import interleave
 from ofhkit.errors import OfhkitError
 from ofhkit.export.formats import Exported, load_exported, write
 from ofhkit.export.graph import graph
@@ -142,6 +142,12 @@ def throughput(
     for size in batches:
         repeats = -(-size // len(faces.lr))
         lr, mask = (t.repeat(repeats, 1, 1, 1)[:size] for t in (faces.lr, faces.mask))
-        times = interleave({name: partial(call, lr, mask) for name, call in variants.items()}, rounds)
-        rows.append({"batch": size, **{name: size / seconds for name, seconds in times.items()}})
+        timers = {
+            name: Timer(
+                "call(lr, mask)", globals=dict(call=call, lr=lr, mask=mask), num_threads=torch.get_num_threads()
+            )
+            for name, call in variants.items()
+        }
+        times = [{name: timer.timeit(1).median for name, timer in timers.items()} for _ in range(rounds)]
+        rows.append({"batch": size, **{name: size / median(turn[name] for turn in times) for name in timers}})
     return rows

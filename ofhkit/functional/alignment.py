@@ -123,23 +123,6 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = CROP_SIZE) -> np.nda
     return cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def align(
-    image: np.ndarray, points: np.ndarray, template: np.ndarray = DEFAULT_TEMPLATE, size: int = CROP_SIZE
-) -> np.ndarray:
-    """Crop a face so that its five points lie on the template, as nearly as a similarity can bring them.
-
-    Shape:
-        image (H, W, 3) uint8, points (5, 2) picture pixels, template (5, 2) -> (size, size, 3) uint8
-
-    Raises:
-        ValueError: the points coincide.
-
-    >>> align(np.full((200, 200, 3), 7, np.uint8), np.array(DEFAULT_TEMPLATE) * 1.5).shape
-    (128, 128, 3)
-    """
-    return warp(image, crop_matrix(points, template, size), size)
-
-
 def outside_fraction(matrix: np.ndarray, height: int, width: int, size: int = CROP_SIZE) -> float:
     """Share of the crop's pixels whose centres lie outside the picture.
 

@@ -13,8 +13,6 @@ import torch
 
 Points = TypeVar("Points", np.ndarray, torch.Tensor)
 
-JAW = slice(0, 17)
-INNER = slice(17, 68)
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the picture
 NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
 

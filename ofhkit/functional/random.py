@@ -46,8 +46,3 @@ def hash_integers(high: int | Tensor, seed: int, keys: Tensor, stream: int = 0) 
     True
     """
     return hash_uint32(seed, keys, stream) * high >> 32
-
-
-def hash_uniform(seed: int, keys: Tensor, stream: int = 0) -> Tensor:
-    """Draw float32 uniform in [0, 1)."""
-    return (hash_uint32(seed, keys, stream) >> 8).float() / (1 << 24)

@@ -17,9 +17,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.precision import constant, measuring_dtype, no_autocast
 
-__all__ = ["cubic_matrix", "downsample_cubic", "downsample_cubic_uint8", "upsample_bicubic"]
-
-_FIXED_POINT = 2.0**22  # Pillow keeps its coefficients for uint8 in 22 fractional bits
+__all__ = ["cubic_matrix", "downsample_cubic", "upsample_bicubic"]
 
 
 @lru_cache(maxsize=32)
@@ -67,7 +65,7 @@ def downsample_cubic(hr: Tensor, size: int = 16) -> Tensor:
     if hr.ndim != 4 or not hr.is_floating_point():
         raise OfhkitError(
             f"downsample_cubic needs float images (N, C, H, W), got {hr.dtype} {tuple(hr.shape)}; "
-            "divide uint8 images by 255, or use downsample_cubic_uint8"
+            "divide uint8 images by 255"
         )
     with no_autocast(hr.device):
         dtype = measuring_dtype(hr)
@@ -77,40 +75,6 @@ def downsample_cubic(hr: Tensor, size: int = 16) -> Tensor:
 
 def _matrix(size_in: int, size_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return constant(("cubic", size_in, size_out), lambda: cubic_matrix(size_in, size_out), dtype, device)
-
-
-def downsample_cubic_uint8(hr: Tensor, size: int = 16, chunk: int = 32) -> Tensor:
-    """Shrink uint8 images to the very bytes that Pillow's ``resize(BICUBIC)`` gives.
-
-    Pillow rounds its coefficients to 22 bits and the image to whole grey levels between the two passes; both are done
-    here in float64, where every product and sum is exact.
-
-    Shape:
-        hr (N, C, H, W) uint8. Output (N, C, size, size) uint8.
-
-    Raises:
-        OfhkitError: ``hr`` is not a batch of uint8 images.
-
-    >>> downsample_cubic_uint8(torch.full((1, 3, 128, 128), 7, dtype=torch.uint8)).unique()
-    tensor([7], dtype=torch.uint8)
-    """
-    if hr.ndim != 4 or hr.dtype != torch.uint8:
-        raise OfhkitError(f"downsample_cubic_uint8 needs uint8 images (N, C, H, W), got {hr.dtype} {tuple(hr.shape)}")
-    rows, columns = (_fixed_point_matrix(n, size, hr.device) for n in hr.shape[-2:])
-    small = [_round(rows @ _round(part.double() @ columns.mT)).to(torch.uint8) for part in hr.split(chunk)]
-    return torch.cat(small) if small else hr.new_empty((0, hr.shape[1], size, size))
-
-
-def _fixed_point_matrix(size_in: int, size_out: int, device: torch.device) -> Tensor:
-    def build() -> np.ndarray:
-        scaled = cubic_matrix(size_in, size_out) * _FIXED_POINT
-        return np.trunc(scaled + np.copysign(0.5, scaled)) / _FIXED_POINT
-
-    return constant(("cubic22", size_in, size_out), build, torch.float64, device)
-
-
-def _round(x: Tensor) -> Tensor:
-    return x.add_(0.5).floor_().clamp_(0, 255)
 
 
 def upsample_bicubic(lr: Tensor, scale: int = 8) -> Tensor:

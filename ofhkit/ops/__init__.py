@@ -10,6 +10,7 @@ from ofhkit.ops.malloc import set_malloc_policy
 from ofhkit.ops.matmul_conv import MatmulConv2d
 from ofhkit.ops.micro_batched_loss import micro_batched_loss
 from ofhkit.ops.onednn import FastConv2d, FusedHead
+from ofhkit.ops.processor import device_name
 from ofhkit.ops.sync_batch_norm import SynchronisedBatchNorm2d, synchronised_batch_norm
 from ofhkit.ops.upsample_conv import (
     IMPLEMENTATIONS,
@@ -33,6 +34,7 @@ __all__ = [
     "UpsampledBatchNorm2d",
     "affine",
     "batch_norm_affine",
+    "device_name",
     "fold",
     "fold_skip",
     "fuse",

@@ -11,7 +11,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from ofhkit.files import atomic_write, cache_dir
+from ofhkit.ops.processor import processor_features
 
 VARIABLE = "OFHKIT_NO_KERNELS"
 SOURCES = Path(__file__).with_name("kernels")
@@ -112,15 +112,5 @@ def _key(command: list[str]) -> str:
     """Return a name for everything that the compiled library depends on."""
     version = subprocess.run([*command, "--version"], check=True, capture_output=True, timeout=TIMEOUT).stdout
     sources = [path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]"))]
-    parts = [*sources, " ".join([*command, *flags()]).encode(), version, _processor().encode()]
+    parts = [*sources, " ".join([*command, *flags()]).encode(), version, processor_features().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    wanted = ("model name", "flags", "Features", "CPU part")
-    found = {line for line in lines if line.startswith(wanted)}
-    return "\n".join([platform.machine(), platform.processor(), *sorted(found)])

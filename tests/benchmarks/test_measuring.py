@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from ofhkit.benchmarks.metrics import numpy_scores, numpy_ssim
+from benchmarks.data import downsample_cubic_uint8
+from benchmarks.metrics import numpy_scores, numpy_ssim
 from ofhkit.functional.image_quality import psnr, ssim
-from ofhkit.functional.resample import downsample_cubic, downsample_cubic_uint8
+from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.losses.perceptual import _network, lpips_maps, pool_lpips
 from ofhkit.models.upsamplers import PositionPatch
 

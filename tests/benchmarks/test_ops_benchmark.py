@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from ofhkit.benchmarks import inference, operators, training
+from benchmarks import inference, operators, training
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 
 CONVOLUTIONS = ["plain", "phase"]
-STEPS = ["naive", "one forward", "one forward, channels_last", "ofhkit.ops"]
 
 
 @pytest.mark.benchmark(group="nearest x2 + 3x3 convolution, forward and backward, 4 x 64x32x32")
@@ -38,7 +37,7 @@ def test_inference(benchmark, name):
 
 
 @pytest.mark.benchmark(group="training step, upsampler 64/64/64, batch 4")
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", ["naive", "one forward", "one forward, channels_last", "ofhkit"])
 def test_training_step(benchmark, name):
-    variants = training.build((64, 64, 64), 4, torch.device("cpu"), False, "float32")
-    benchmark.pedantic(variants[name], rounds=3, warmup_rounds=1)
+    step = training.Step((64, 64, 64), 4, torch.device("cpu"), **training.VARIANTS[name])
+    benchmark.pedantic(step, rounds=3, warmup_rounds=1)

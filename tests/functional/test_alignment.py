@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from ofhkit.functional.alignment import (
     DEFAULT_TEMPLATE,
-    align,
     crop_matrix,
     invert,
     outside_fraction,
@@ -60,7 +59,7 @@ def test_round_trip_of_points_and_pictures():
     matrix = crop_matrix(points)
     np.testing.assert_allclose(transform_points(matrix, points), DEFAULT_TEMPLATE, atol=1e-9)
     np.testing.assert_allclose(transform_points(invert(matrix), transform_points(matrix, points)), points, atol=1e-9)
-    crop = align(image, points)
+    crop = warp(image, matrix)
     back = cv2.warpAffine(crop, invert(matrix), (150, 160), flags=cv2.INTER_CUBIC)
     inside = np.s_[40:110, 40:100]
     assert np.abs(back[inside].astype(int) - image[inside]).mean() < 1
@@ -68,9 +67,9 @@ def test_round_trip_of_points_and_pictures():
 
 def test_identity_keeps_the_picture_in_place():
     ramp = np.tile(np.arange(128, dtype=np.uint8), (128, 1))[..., None].repeat(3, -1)
-    crop = align(ramp, np.array(DEFAULT_TEMPLATE))
+    crop = warp(ramp, crop_matrix(DEFAULT_TEMPLATE))
     assert np.abs(crop[:, 2:-2].astype(int) - ramp[:, 2:-2]).max() <= 1
-    half = align(ramp, np.array(DEFAULT_TEMPLATE), size=64).astype(float)
+    half = warp(ramp, crop_matrix(DEFAULT_TEMPLATE, size=64), 64).astype(float)
     np.testing.assert_allclose(half[32, 2:-2, 0], np.arange(64)[2:-2] * 2 + 0.5, atol=1)
 
 

@@ -7,7 +7,7 @@ import torch
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.paste import paste
-from ofhkit.functional.random import hash_integers, hash_uint32, hash_uniform
+from ofhkit.functional.random import hash_integers, hash_uint32
 
 
 def boxes(masks: torch.Tensor) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_hash_is_uniform_and_its_streams_are_independent():
     keys = torch.arange(100_000)
     counts = torch.bincount(hash_integers(10, 0, keys), minlength=10)
     assert (counts - 10_000).abs().max() < 400  # 4 sigma
-    u, v = hash_uniform(0, keys, 0), hash_uniform(0, keys, 1)
+    u, v = (hash_integers(2**24, 0, keys, stream).float() for stream in (0, 1))
     assert abs(torch.corrcoef(torch.stack((u, v)))[0, 1]) < 0.02
     assert abs(torch.corrcoef(torch.stack((u[1:], u[:-1])))[0, 1]) < 0.02
 

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.resample import cubic_matrix, downsample_cubic, downsample_cubic_uint8, upsample_bicubic
+from ofhkit.functional.resample import cubic_matrix, downsample_cubic, upsample_bicubic
 
 
 @pytest.mark.parametrize(("shape", "size"), [((3, 3, 128, 128), 16), ((2, 1, 96, 61), 16), ((1, 3, 50, 50), 21)])
@@ -13,21 +12,6 @@ def test_downsampling_equals_torch_antialiased_bicubic(shape, size):
     hr = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(hr, (size, size), mode="bicubic", align_corners=False, antialias=True)
     assert (downsample_cubic(hr, size) - expected).abs().max() < 1e-12
-
-
-def test_uint8_downsampling_gives_pillows_bytes():
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (12, 128, 128, 3), dtype=np.uint8)
-    hard = np.where(rng.random((4, 128, 128, 3)) < 0.5, 0, 255).astype(np.uint8)  # overshoots: clipping between passes
-    odd = rng.integers(0, 256, (3, 97, 75, 3), dtype=np.uint8)
-    for images in (noise, hard, odd):
-        expected = np.stack([Image.fromarray(i).resize((16, 16), Image.Resampling.BICUBIC) for i in images])
-        ours = downsample_cubic_uint8(torch.from_numpy(images).permute(0, 3, 1, 2), chunk=5)
-        np.testing.assert_array_equal(ours.permute(0, 2, 3, 1).numpy(), expected)
-
-
-def test_uint8_downsampling_of_no_images():
-    assert downsample_cubic_uint8(torch.empty(0, 3, 128, 128, dtype=torch.uint8)).shape == (0, 3, 16, 16)
 
 
 def test_downsampling_is_exact_under_autocast_and_truncated_matmuls():
@@ -71,7 +55,5 @@ def test_upsampling_has_torchs_coefficient():
 
 
 def test_wrong_types_are_refused():
-    with pytest.raises(OfhkitError, match="downsample_cubic_uint8"):
+    with pytest.raises(OfhkitError, match="divide uint8 images by 255"):
         downsample_cubic(torch.zeros(1, 3, 128, 128, dtype=torch.uint8))
-    with pytest.raises(OfhkitError, match="uint8"):
-        downsample_cubic_uint8(torch.zeros(1, 3, 128, 128))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ofhkit.benchmarks.timing import Table, environment, measure, synchronize
+from benchmarks.timing import Table, environment, measure, synchronize
 from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, upsample_conv2d
 from ofhkit.ops.triton_support import usable
 

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ofhkit.benchmarks.timing import Table, environment, measure
+from benchmarks.timing import Table, environment, measure
 from ofhkit.data.degradation import Degradation
-from ofhkit.functional.resample import downsample_cubic, downsample_cubic_uint8
+from ofhkit.functional.resample import cubic_matrix, downsample_cubic
 from ofhkit.registry import OCCLUDERS
 from ofhkit.rendering import SyntheticFaces
 
@@ -108,6 +108,31 @@ def shrinkers(hr: Tensor) -> dict[str, Callable[[], object]]:
         ),
         "downsample_cubic, float": lambda: downsample_cubic(values),
     }
+
+
+def downsample_cubic_uint8(hr: Tensor, size: int = 16, chunk: int = 32) -> Tensor:
+    """Shrink uint8 images to the very bytes that Pillow's ``resize(BICUBIC)`` gives.
+
+    Pillow rounds its coefficients to 22 bits and the image to whole grey levels between the two passes; both are done
+    here in float64, where every product and sum is exact.
+
+    Shape:
+        hr (N, C, H, W) uint8. Output (N, C, size, size) uint8.
+
+    >>> downsample_cubic_uint8(torch.full((1, 3, 128, 128), 7, dtype=torch.uint8)).unique()
+    tensor([7], dtype=torch.uint8)
+    """
+    rows, columns = (_fixed_point_matrix(n, size) for n in hr.shape[-2:])
+    return torch.cat([_round(rows @ _round(part.double() @ columns.mT)).to(torch.uint8) for part in hr.split(chunk)])
+
+
+def _fixed_point_matrix(size_in: int, size_out: int) -> Tensor:
+    scaled = cubic_matrix(size_in, size_out) * 2.0**22
+    return torch.from_numpy(np.trunc(scaled + np.copysign(0.5, scaled)) / 2.0**22)
+
+
+def _round(x: Tensor) -> Tensor:
+    return x.add_(0.5).floor_().clamp_(0, 255)
 
 
 def differing_bytes(hr: Tensor) -> int:

@@ -4,22 +4,25 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from ofhkit.benchmarks import data, inference, metrics, operators, summary, timing, training
-from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
+from benchmarks import data, inference, metrics, operators, summary, timing, training
+from benchmarks.plain import PlainUpsampler, multiplications
 from ofhkit.errors import OfhkitError
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("channels", [(8, 6, 4), (4, 4)])
-def test_the_plain_upsampler_is_the_same_function_in_training_and_evaluation(channels):
+@pytest.mark.parametrize("channels", [(8, 8, 6), (4, 4)])
+def test_the_upsampler_is_the_papers_order_of_layers_in_training_and_evaluation(channels):
+    """The same weights run as printed (block, nearest x2, BN, ReLU) give the same face."""
     network = inference.randomise(ResidualUpsampler(channels, (4, 4))).double()
     plain = PlainUpsampler(copy.deepcopy(network))
-    x = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    x = torch.rand(2, 3, 5, 7, dtype=torch.float64)
     for mode in (True, False):
         network.train(mode), plain.train(mode)
         assert (network(x) - plain(x)).abs().max() < 1e-12
@@ -91,7 +94,7 @@ def test_naive_and_lean_steps_start_from_the_same_loss():
 
 
 def test_the_readmes_speeds_are_those_of_the_results():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert summary.speed_table(root / "docs/results") in (root / "README.md").read_text(encoding="utf-8")
 
 
@@ -130,3 +133,14 @@ def test_the_jpeg_pipeline_makes_the_same_batch_and_shrinking_the_same_bytes():
     assert torch.equal(item["lr"], item["lr_gt"] * (1 - item["mask"]))
     assert len(jpegs) == data.EPOCH
     assert data.differing_bytes(hr) == 0
+
+
+def test_uint8_downsampling_gives_pillows_bytes():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (12, 128, 128, 3), dtype=np.uint8)
+    hard = np.where(rng.random((4, 128, 128, 3)) < 0.5, 0, 255).astype(np.uint8)  # overshoots: clipping between passes
+    odd = rng.integers(0, 256, (3, 97, 75, 3), dtype=np.uint8)
+    for images in (noise, hard, odd):
+        expected = np.stack([Image.fromarray(i).resize((16, 16), Image.Resampling.BICUBIC) for i in images])
+        ours = data.downsample_cubic_uint8(torch.from_numpy(images).permute(0, 3, 1, 2), chunk=5)
+        np.testing.assert_array_equal(ours.permute(0, 2, 3, 1).numpy(), expected)

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ofhkit.benchmarks.inference import WIDTHS
-from ofhkit.benchmarks.plain import PlainUpsampler, without_products
-from ofhkit.benchmarks.timing import Table, environment, measure
+from benchmarks.inference import WIDTHS
+from benchmarks.plain import PlainUpsampler, plain_step, update, without_products
+from benchmarks.timing import Table, environment, measure
 from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
@@ -115,22 +115,21 @@ class Step:
         return self.call()
 
     def _naive(self) -> Tensor:
-        self._discriminate(self.upsampler(self.lr).detach())
+        sr = self.upsampler(self.lr).detach()
+        update(
+            self.optimizers[1],
+            F.softplus(-self.discriminator(self.hr)).mean() + F.softplus(self.discriminator(sr)).mean(),
+        )
         sr = self.upsampler(self.lr)
         structure = F.mse_loss(self.prior(sr) / 128, self.prior(self.hr) / 128)
-        return self._update(0, self._total(sr, self.discriminator(sr), structure))
+        adversarial = F.softplus(-self.discriminator(sr)).mean()
+        total = F.mse_loss(sr, self.hr) + ALPHA * adversarial + BETA * structure
+        update(self.optimizers[0], total)
+        return total
 
     def _lean(self) -> Tensor:
-        with self.amp:
-            sr = self.upsampler(self.lr)
-        with self.amp:
-            self._discriminate(sr.detach())
-        self.discriminator.requires_grad_(False)
-        with self.amp:
-            total = self._total(sr, self.discriminator(sr), self._structure(sr))
-        self._update(0, total)
-        self.discriminator.requires_grad_(True)
-        return total
+        networks = self.upsampler, self.discriminator, self._structure
+        return plain_step(*networks, self.optimizers, self.lr, self.hr, (ALPHA, BETA), self.amp)["total"]
 
     def _structure(self, sr: Tensor) -> Tensor:
         if self.known is not None:
@@ -138,19 +137,6 @@ class Step:
         with torch.no_grad():
             target = self.prior(self.hr)
         return F.mse_loss(self.prior(sr) / 128, target / 128)
-
-    def _total(self, sr: Tensor, fake: Tensor, structure: Tensor) -> Tensor:
-        return F.mse_loss(sr.float(), self.hr) + ALPHA * F.softplus(-fake.float()).mean() + BETA * structure
-
-    def _discriminate(self, sr: Tensor) -> None:
-        real, fake = self.discriminator(self.hr), self.discriminator(sr)
-        self._update(1, F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean())
-
-    def _update(self, index: int, loss: Tensor) -> Tensor:
-        self.optimizers[index].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers[index].step()
-        return loss
 
 
 def peak_memory(channels: tuple[int, ...], batch: int, device: torch.device, name: str, keep: bool) -> dict[str, float]:

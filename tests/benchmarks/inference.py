@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ofhkit.benchmarks.plain import PlainUpsampler, multiplications
-from ofhkit.benchmarks.timing import Table, environment, measure
+from benchmarks.plain import PlainUpsampler, multiplications
+from benchmarks.timing import Table, environment, measure
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.ops import fuse
 from ofhkit.ops.native_conv import verified

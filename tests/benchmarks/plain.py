@@ -1,6 +1,9 @@
-"""OFHNet's upsampler in the paper's order of work, sharing another's weights: what the fast forms are compared with."""
+"""OFHNet's upsampler and its training step, as written in the paper: what fast forms and stages are compared with."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +36,49 @@ class PlainUpsampler(nn.Module):
         x = F.relu(_conv(self.network.head1, x))
         x = F.relu(_conv(self.network.head2, x))
         return torch.sigmoid(_conv(self.network.head3, x))
+
+
+def plain_step(
+    upsampler: nn.Module,
+    discriminator: nn.Module,
+    structure: Callable[[Tensor], Tensor],
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    lr: Tensor,
+    hr: Tensor,
+    weights: tuple[float, float],
+    amp: contextlib.AbstractContextManager | None = None,
+) -> dict[str, Tensor]:
+    """One fake forward; D learns from (hr, sr.detach()), then the upsampler from R2 + alpha adv + beta S.
+
+    Args:
+        structure: S of a face; ``weights``: alpha and beta; ``optimizers``: of the upsampler and of D.
+        amp: an autocast for the forward passes.
+
+    Returns:
+        The unweighted terms, and ``total`` of the upsampler.
+    """
+    amp = contextlib.nullcontext() if amp is None else amp
+    with amp:
+        sr = upsampler(lr)
+        real, fake = discriminator(hr), discriminator(sr.detach())
+    terms = {"d_real": F.softplus(-real.float()).mean(), "d_fake": F.softplus(fake.float()).mean()}
+    update(optimizers[1], terms["d_real"] + terms["d_fake"])
+    discriminator.requires_grad_(False)
+    with amp:
+        terms["adversarial"] = F.softplus(-discriminator(sr).float()).mean()
+        terms["structure"] = structure(sr)
+        terms["pixel"] = F.mse_loss(sr.float(), hr)
+        terms["total"] = terms["pixel"] + weights[0] * terms["adversarial"] + weights[1] * terms["structure"]
+    update(optimizers[0], terms["total"])
+    discriminator.requires_grad_(True)
+    return terms
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Take one step down the gradient of ``loss``."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
 
 
 def without_products(network: nn.Module) -> None:

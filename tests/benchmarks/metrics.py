@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ofhkit.benchmarks.timing import Table, environment, measure
+from benchmarks.timing import Table, environment, measure
 from ofhkit.functional.image_quality import psnr, ssim
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+
+from ofhkit.ops.processor import processor_name
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Table:
 
 def environment(device: torch.device) -> dict:
     """Return what a reader must know to compare numbers."""
-    found = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": _processor()}
+    found = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": processor_name()}
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)
     found["load average"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else "unknown"
@@ -111,11 +112,3 @@ def write(name: str, tables: list[Table], out: Path) -> None:
 
 def _show(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration, IndexError):
-        return platform.processor() or platform.machine()

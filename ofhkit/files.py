@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +34,31 @@ def asset(name: str) -> Path:
             f"the package has no asset {name!r}; {did_you_mean(name, (p.name for p in ASSETS.iterdir()))}"
         )
     return path
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Open a file to read; what is no regular file is neither opened nor waited for.
+
+    Raises:
+        OfhkitError: there is none, it is a folder, a pipe or a device, or the system refuses it.
+
+    >>> open_regular('nowhere.png')
+    Traceback (most recent call last):
+        ...
+    ofhkit.errors.OfhkitError: nowhere.png: no such file
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OfhkitError(f"{path}: not a regular file")
+        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise OfhkitError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise OfhkitError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was replaced in between
+        file.close()
+        raise OfhkitError(f"{path}: not a regular file")
+    return file
 
 
 def cache_dir() -> Path:

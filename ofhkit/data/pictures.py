@@ -6,11 +6,14 @@ import io
 import os
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
+from ofhkit.data.picture_checks import MEMORY, SHARE
+from ofhkit.data.picture_decoding import read_frames
 from ofhkit.errors import OfhkitError
+from ofhkit.files import open_regular
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -26,9 +29,9 @@ class FolderImages:
         with os.scandir(self.path) as entries:
             return sorted(e.name for e in entries if _is_picture(e.name))
 
-    def read(self, name: str) -> bytes:
-        """Contents of one picture; ``OSError`` where it cannot be read."""
-        return (self.path / name).read_bytes()
+    def open(self, name: str) -> BinaryIO:
+        """One picture's file; :class:`OfhkitError` where it cannot be read."""
+        return open_regular(self.path / name)
 
 
 class ZipImages:
@@ -48,11 +51,17 @@ class ZipImages:
         """Names of all pictures, sorted."""
         return sorted(self.members)
 
-    def read(self, name: str) -> bytes:
-        """Contents of one picture; ``OSError`` where it cannot be read (its checksum is verified)."""
+    def open(self, name: str) -> BinaryIO:
+        """One picture as a file in memory; ``OSError`` where it cannot be read (its checksum is verified)."""
+        return io.BytesIO(self.read(self.members[name]))
+
+    def read(self, member: str) -> bytes:
+        """Contents of a member; ``OSError`` where it is damaged, encrypted or larger than a picture may be."""
+        if self.archive().getinfo(member).file_size > MEMORY // SHARE:
+            raise OSError(f"{member} has more than {MEMORY // SHARE // 10**6} MB")
         try:
-            return self.archive().read(self.members[name])
-        except (zipfile.BadZipFile, zipfile.zlib.error) as error:
+            return self.archive().read(member)
+        except (zipfile.BadZipFile, zipfile.zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
             raise OSError(str(error)) from None
 
     def __getstate__(self) -> dict:
@@ -66,14 +75,11 @@ class ZipImages:
 
 
 def decode(images: FolderImages | ZipImages, name: str) -> np.ndarray | None:
-    """A picture as (H, W, 3) uint8 RGB, or None where it cannot be read whole.
-
-    Pillow decodes, because it refuses a JPEG that ends early; OpenCV fills the rest with grey and only warns.
-    """
+    """A picture as (H, W, 3) uint8 RGB, or None where it cannot be read whole; of an animation the first frame."""
     try:
-        with Image.open(io.BytesIO(images.read(name))) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        with images.open(name) as file:
+            return next(read_frames(file, name)).rgb
+    except (OSError, OfhkitError):
         return None
 
 

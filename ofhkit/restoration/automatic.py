@@ -16,6 +16,7 @@ MIN_BLOCK = 9 / 256  # of the picture's area: three by three pixels of a 16x16 f
 RECTANGULAR = 0.9  # share of its bounding box that a block fills
 EDGE = 12  # grey levels by which a block differs from what is beside it
 SMEARED = 24  # grey levels by which JPEG moves the pixels beside a block
+MARGIN = 8  # pixels round a block that are looked at
 LARGEST_SPECK = 12  # pixels
 FEWEST_DROPOUTS = 0.005  # of the picture
 
@@ -57,7 +58,7 @@ def _borders(rgb: np.ndarray) -> dict[str, tuple]:
         ("left", rgb.transpose(1, 0, 2)),
         ("right", rgb.transpose(1, 0, 2)[::-1]),
     ):
-        same = (np.ptp(lines.astype(np.int16), axis=1) <= FLAT).all(-1)
+        same = (np.ptp(lines, axis=1) <= FLAT).all(-1)
         alike = (np.abs(lines[:, 0].astype(np.int16) - lines[0, 0]) <= FLAT).all(-1)
         depth = int(np.argmin(np.append(same & alike, False)))
         if depth:
@@ -68,11 +69,10 @@ def _borders(rgb: np.ndarray) -> dict[str, tuple]:
 
 def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
     """Rectangles in which every pixel equals its neighbours: top, bottom, left, right."""
-    values = rgb.astype(np.int16)
     tiny = min(rgb.shape[:2]) <= 32  # where a face is smooth enough to be flat here and there
     ripple = 0 if tiny else FLAT
-    right = (np.abs(np.diff(values, axis=1)) <= ripple).all(-1)
-    down = (np.abs(np.diff(values, axis=0)) <= ripple).all(-1)
+    right = cv2.absdiff(rgb[:, 1:], rgb[:, :-1]).max(-1) <= ripple
+    down = cv2.absdiff(rgb[1:], rgb[:-1]).max(-1) <= ripple
     square = right[:-1] & right[1:] & down[:, :-1] & down[:, 1:]  # two by two pixels that are alike
     square &= ~known[:-1, :-1]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(square.astype(np.uint8), connectivity=4)
@@ -83,23 +83,34 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
         if min(w, h) < 2 or (w + 1) * (h + 1) < smallest or area < RECTANGULAR / 2 * w * h:
             continue
         part = labels[y : y + h, x : x + w] == label
-        colour = np.median(values[y : y + h, x : x + w][part], axis=0)
-        like = (np.abs(values - colour) <= 2 * ripple).all(-1)
+        colour = np.rint(np.median(rgb[y : y + h, x : x + w][part], axis=0))
+        top, left = max(0, y - MARGIN), max(0, x - MARGIN)
+        away = _difference(
+            rgb[top : y + h + MARGIN, left : x + w + MARGIN], colour
+        )  # of the block and what is round it
+        like = away <= 2 * ripple
+        y, x = y - top, x - left
         rows, columns = (_longest(like[y : y + h + 1, x : x + w + 1].mean(axis) > 0.5) for axis in (1, 0))
         box = [y + rows.start, y + rows.stop, x + columns.start, x + columns.stop]
         inside = like[box[0] : box[1], box[2] : box[3]]
         fits = min(inside.shape) >= 3 and inside.size >= smallest and inside.mean() >= RECTANGULAR
-        if fits and (tiny or _stands_out(box, values, colour)):
-            blocks.append(box if tiny else _grown(box, (np.abs(values - colour) <= SMEARED).all(-1)))
+        if fits and (tiny or _stands_out(box, away)):
+            box = box if tiny else _grown(box, away <= SMEARED)
+            blocks.append([box[0] + top, box[1] + top, box[2] + left, box[3] + left])
     return blocks
 
 
-def _stands_out(box: list[int], values: np.ndarray, colour: np.ndarray) -> bool:
+def _difference(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: how far the farthest band is from a colour's."""
+    return cv2.absdiff(np.ascontiguousarray(rgb), (*colour.tolist(), 0)).max(-1)
+
+
+def _stands_out(box: list[int], away: np.ndarray) -> bool:
     """Whether the picture changes at once beyond the rectangle's sides, as a wall's or a sky's flat parts do not."""
     top, bottom, left, right = box
-    lines = [values[r : r + 1, left:right] for r in (top - 3, bottom + 2) if 0 <= r < len(values)]
-    lines += [values[top:bottom, c : c + 1] for c in (left - 3, right + 2) if 0 <= c < values.shape[1]]
-    beyond = [(np.abs(line - colour).max(-1) > EDGE).ravel() for line in lines]
+    lines = [away[r : r + 1, left:right] for r in (top - 3, bottom + 2) if 0 <= r < len(away)]
+    lines += [away[top:bottom, c : c + 1] for c in (left - 3, right + 2) if 0 <= c < away.shape[1]]
+    beyond = [(line > EDGE).ravel() for line in lines]
     return bool(beyond) and bool(np.concatenate(beyond).mean() >= 0.7) and min(b.mean() for b in beyond) >= 0.3
 
 
@@ -124,12 +135,14 @@ def _dropouts(rgb: np.ndarray) -> np.ndarray:
     """Specks, quite black or quite white, far from the mean of the pixels around; one speck alone is no damage."""
     black, white = (rgb <= 2).all(-1), (rgb >= 253).all(-1)
     largest = LARGEST_SPECK if (black | white).mean() < 0.15 else 5 * LARGEST_SPECK
-    extreme = _small(black, largest) | _small(white, largest)
-    known = (~extreme).astype(np.float32)
+    specks = _small(black, largest) | _small(white, largest)
+    known = (~specks).astype(np.float32)
     weight = cv2.blur(known, (5, 5))
-    mean = cv2.blur(rgb * known[..., None], (5, 5)) / np.maximum(weight, 1e-6)[..., None]
-    far = (np.abs(rgb - mean).min(-1) > (80 if min(rgb.shape[:2]) <= 32 else 40)) & (weight > 1e-3)
-    specks = extreme & far
+    specks &= weight > 1e-3
+    least = 80 if min(rgb.shape[:2]) <= 32 else 40
+    for band in cv2.split(rgb):  # one at a time, for the sake of memory
+        mean = cv2.blur(band * known, (5, 5))[specks] / weight[specks]
+        specks[specks] = np.abs(band[specks] - mean) > least
     return specks if specks.sum() >= max(2, FEWEST_DROPOUTS * specks.size) else np.zeros_like(specks)
 
 

@@ -10,7 +10,8 @@ from ofhkit.functional.alignment import CROP_SIZE, invert, transform_points
 __all__ = ["draw_overlay", "draw_sureness", "paste_back"]
 
 BORDER = 14  # crop pixels over which a pasted face fades in
-RED = np.array([230, 30, 30], np.float32)
+RED = (230, 30, 30)
+ROWS = 256  # that are mixed at a time, for the sake of memory
 FULL_SCALE = 0.15  # spread that is drawn brightest
 
 
@@ -52,8 +53,11 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.
     if hole is not None:
         weight = weight * _soft_hole(hole[part], max(1, round(2 * factor)))
     out = pixels.copy()
-    mixed = out[part] + weight[..., None] * (in_the_form_of(pixels, face) - out[part])
-    out[part] = np.rint(np.clip(mixed, 0, np.iinfo(out.dtype).max)).astype(out.dtype)
+    for first in range(0, len(face), ROWS):
+        rows = slice(first, first + ROWS)
+        below = out[part][rows]
+        mixed = below + weight[rows][..., None] * (in_the_form_of(pixels, face[rows]) - below)
+        below[:] = np.rint(np.clip(mixed, 0, np.iinfo(out.dtype).max))
     return out
 
 
@@ -83,9 +87,13 @@ def _soft_square() -> np.ndarray:
 def _soft_hole(hole: np.ndarray, radius: int) -> np.ndarray:
     """1 in the hole, falling to 0 within three times ``radius`` pixels outside it."""
     inside = hole.astype(np.float32)
+    step = max(1, radius // 4)  # a large face's border needs no finer steps
+    small = inside if step == 1 else cv2.resize(inside, (-(-hole.shape[1] // step), -(-hole.shape[0] // step)))
+    radius = max(1, radius // step - (step > 1))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    soft = cv2.GaussianBlur(cv2.dilate(inside, kernel), (0, 0), max(0.5, radius / 2))
-    return np.maximum(inside, soft)
+    soft = cv2.GaussianBlur(cv2.dilate(small, kernel), (0, 0), max(0.5, radius / 2))
+    soft = soft if step == 1 else cv2.resize(soft, hole.shape[::-1])
+    return np.maximum(inside, soft, out=inside)
 
 
 def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.ndarray:
@@ -96,8 +104,10 @@ def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.
     """
     factor = max(1, 128 // max(rgb.shape[:2]))
     rgb, hole = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, hole))
-    tinted = np.where(hole[..., None], 0.45 * rgb + 0.55 * RED, rgb)
-    out = np.ascontiguousarray(np.rint(tinted).astype(np.uint8))
+    out = np.ascontiguousarray(rgb if factor > 1 else rgb.copy())
+    for band, red in enumerate(RED):
+        tint = np.rint(0.45 * np.arange(256) + 0.55 * red).astype(np.uint8)
+        out[..., band] = np.where(hole, tint[out[..., band]], out[..., band])
     ends = np.array([[0, 0], [CROP_SIZE - 1, 0], [CROP_SIZE - 1, CROP_SIZE - 1], [0, CROP_SIZE - 1]], float)
     thick = max(1, round(max(rgb.shape[:2]) / 400))
     for matrix in matrices:

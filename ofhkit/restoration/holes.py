@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,7 @@ def _of_folder(picture: Picture, folder: Path) -> Path:
     for name in names:
         for suffix in PICTURES:
             for candidate in (folder / f"{name}{suffix}", folder / f"{name}{suffix.upper()}"):
-                if candidate.is_file():
+                if os.path.isfile(candidate):
                     return candidate
     raise OfhkitError(f"{picture.name}: {folder} holds no mask of that name, such as {picture.name}.png")
 
@@ -163,20 +164,17 @@ def _read_mask(mask: Picture, picture: np.ndarray) -> tuple[np.ndarray, str]:
     """How much each of the mask's pixels hides, 0 to 255, and how it was read."""
     if mask.alpha is not None:
         return mask.alpha.astype(np.float32), "its opaque parts"
-    values = mask.rgb.astype(np.float32)
-    if np.ptp(values, axis=2).max() <= 24:  # grey, or as good as
-        grey = values.max(2)
-        return (
-            grey * 255 if grey.max() <= 1 else (grey > 0) * np.float32(255) if grey.max() <= 8 else grey
-        ), "bright parts"
+    most, least = mask.rgb.max(2), mask.rgb.min(2)
+    if (most - least).max() <= 24:  # grey, or as good as
+        return (most > 0) * np.float32(255) if most.max() <= 8 else most.astype(np.float32), "bright parts"
     if mask.rgb.shape == picture.shape:
-        change = np.abs(values - picture).max(2)
+        change = cv2.absdiff(mask.rgb, picture).max(2)
         if np.median(change) <= 8:
-            return np.where(change > COVERED, np.float32(255), 0), "where it differs from the picture"
-    if np.median(values.max(2)) <= 8:
-        return values.max(2), "marks on black"
-    if np.median(values.min(2)) >= 247:
-        return 255 - values.min(2), "marks on white"
+            return (change > COVERED) * np.float32(255), "where it differs from the picture"
+    if np.median(most) <= 8:
+        return most.astype(np.float32), "marks on black"
+    if np.median(least) >= 247:
+        return 255 - least.astype(np.float32), "marks on white"
     raise OfhkitError(
         f"{mask.path}: a mask is grey, transparent, coloured marks on black or white, or a painted copy of the picture "
         "in its own size; this is another coloured picture"
@@ -194,7 +192,7 @@ def _fit(values: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _painted(rgb: np.ndarray, color: Colour) -> np.ndarray:
     """Pixels within the tolerance, and round them the soft edge, where the colour fades into the picture."""
-    distance = np.abs(rgb.astype(np.int16) - np.array(color[:3], np.int16)).max(-1)
+    distance = cv2.absdiff(rgb, (*color[:3], 0)).max(-1)
     core = (distance <= color[3]).astype(np.uint8)
     side = min(rgb.shape[:2])
     if side <= 64 or not core.any():

@@ -179,7 +179,7 @@ class Restorer:
                 raise OfhkitError("a face is hidden altogether: there is nothing to go by")
         except OfhkitError as error:
             return Outcome(picture, hole=hole, error=str(error), notes=picture.notes)
-        except (cv2.error, MemoryError, ValueError, RuntimeError) as error:  # one odd picture must not end a long run
+        except (cv2.error, MemoryError, OSError, ValueError, RuntimeError) as error:  # it must not end a long run
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             return Outcome(picture, hole=hole, error=f"it could not be processed ({reason})", notes=picture.notes)
         if max(areas) > TRAINED_AREA:

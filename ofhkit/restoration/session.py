@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -43,10 +44,10 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
         raise OfhkitError(f"--every must be a positive whole number, got {every}")
     mask = restorer.hole.mask
     masks = [Path(mask)] if isinstance(mask, (str, Path)) and mask not in ("auto", "none") else []
-    if masks and not masks[0].exists():
+    if masks and not os.path.exists(masks[0]):
         raise OfhkitError(f"--mask {mask}: no such file or folder; or say auto or none")
     sources = collect(inputs, leave_out=[Path(out), *masks])
-    names = _free_names([s.path for s in sources] + [p for m in masks for p in _files(m)], Path(out))
+    names = _free_names([s.path for s in sources if not s.error] + [p for m in masks for p in _files(m)], Path(out))
     writer = Writer(Path(out), getattr(restorer.model, "info", {}))
     numbered: deque[tuple[int, str]] = deque()  # the pictures that are being restored here
 
@@ -61,7 +62,7 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
     try:
         for outcome in restorer.restore(ours()):
             number, name = numbered.popleft()
-            writer.write(outcome, name)
+            outcome = writer.write(outcome, name)
             fates.append((number, writer.rows[-1], _lines(name, outcome)))
             _tell(fates[-1][2])
         _join(fates, writer)
@@ -83,11 +84,12 @@ def _free_names(given: Iterable[Path], out: Path) -> Names:
     """
     folder, taken = out.resolve(), []
     for path in given:
-        places = {path.parent.resolve(), path.resolve().parent}  # it may be a link
+        real = Path(os.path.realpath(path))
+        places = {Path(os.path.realpath(path.parent)), real.parent}  # it may be a link
         if path.suffix.lower() == ".png" and any(folder / name in places for name in FOLDERS):
             raise OfhkitError(f"{path} lies where results are written: copy it elsewhere, or name another --out")
         if folder in places:
-            taken += [path.stem, path.resolve().stem]
+            taken += [path.stem, real.stem]
     return Names(taken)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from ofhkit.restoration.pictures import PICTURES, VIDEOS
 
 __all__ = ["Names", "Source", "collect"]
+
+LONGEST = 200  # bytes of a name: files have 255, and faces, sureness and unfinished files have longer ones
 
 
 @dataclass(frozen=True)
@@ -34,37 +37,44 @@ def collect(inputs: Iterable[str | Path], leave_out: Sequence[Path] = ()) -> lis
             exists under no such name is read as a glob pattern.
         leave_out: files and folders that folders and patterns do not find: the output's, the masks'.
     """
-    found: dict[Path, Source] = {}
-    hidden = [path.resolve() for path in leave_out]
-
-    def add(paths: Iterable[Path], given: str | Path, nothing: str) -> None:
-        kept = [p for p in paths if not any(h == p.resolve() or h in p.resolve().parents for h in hidden)]
-        for path in kept:
-            found.setdefault(path.resolve(), Source(path))
-        if not kept:
-            found.setdefault(Path(given), Source(Path(given), nothing))
-
+    found: dict[str, Source] = {}
+    hidden = [Path(os.path.realpath(path)) for path in leave_out]
     for given in inputs:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            add(sorted(p for p in path.rglob("*") if _is_picture(p)), given, f"{given}: the folder holds no pictures")
-        elif path.exists():
-            found.setdefault(path.resolve(), Source(path))
-        elif glob.has_magic(str(given)):
-            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
-            add([p for p in matches if p.is_file()], given, f"{given}: no file matches")
-        else:
-            found.setdefault(path, Source(path, f"{given}: no such file"))
+        try:
+            for source in _find(given, hidden):
+                found.setdefault(os.path.realpath(source.path), source)
+        except (OSError, RuntimeError, ValueError) as error:  # a name too long, nobody's home, a null character
+            found[str(given)] = Source(Path(given), f"{given}: {getattr(error, 'strerror', None) or error}")
     return list(found.values())
 
 
+def _find(given: str | Path, hidden: Sequence[Path]) -> list[Source]:
+    """Files behind one INPUT."""
+    path = Path(given).expanduser()
+    if path.is_dir():
+        paths, nothing = sorted(p for p in path.rglob("*") if _is_picture(p)), "the folder holds no pictures"
+    elif glob.has_magic(str(given)) and not os.path.lexists(path):
+        matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+        paths, nothing = [p for p in matches if not p.is_dir()], "no file matches"
+    else:
+        return [Source(path)]  # reading says what is wrong with it
+    kept = [p for p in paths if not any(h == real or h in real.parents for real in (_real(p),) for h in hidden)]
+    return [Source(p) for p in kept] or [Source(Path(given), f"{given}: {nothing}")]
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
 def _is_picture(path: Path) -> bool:
-    inside = path.suffix.lower() in (*PICTURES, *VIDEOS) and not path.name.startswith(".")
-    return inside and path.is_file()
+    """Whether a name is a picture's; a pipe or a dangling link that is called so counts, and fails when it is read."""
+    return path.suffix.lower() in (*PICTURES, *VIDEOS) and not path.name.startswith(".") and not os.path.isdir(path)
 
 
 class Names:
     """Gives every picture a name that no other has.
+
+    A name longer than a file's may be, with what is appended to it, is cut.
 
     Args:
         taken: names that none may have.
@@ -78,7 +88,9 @@ class Names:
 
     def take(self, name: str, suffix: str = "") -> str:
         """The name itself, with its suffix, or with a number; compared without regard to case, as some disks do."""
-        choices = [name] + ([f"{name}-{suffix.lstrip('.').lower()}"] if suffix else [])
+        if len(os.fsencode(name)) > LONGEST:
+            name = os.fsencode(name)[:LONGEST].decode("utf-8", "ignore")
+        choices = [name] + ([f"{name}-{suffix.lstrip('.').lower()[:9]}"] if suffix else [])
         numbered = (f"{name}-{number}" for number in itertools.count(2))
         chosen = next(c for c in itertools.chain(choices, numbered) if c.lower() not in self._taken)
         self._taken.add(chosen.lower())

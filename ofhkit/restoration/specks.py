@@ -34,8 +34,9 @@ def fill_specks(rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarr
         weight = cv2.GaussianBlur(known, (size, size), size / 4)
         ready = left & (weight > 1e-3)
         if ready.any():
-            mean = cv2.GaussianBlur(rgb * known[..., None], (size, size), size / 4)[ready] / weight[ready][:, None]
-            out[ready] = np.rint(mean).clip(0, 255).astype(np.uint8)
+            for band in range(3):  # one at a time, for the sake of memory
+                mean = cv2.GaussianBlur(rgb[..., band] * known, (size, size), size / 4)[ready] / weight[ready]
+                out[ready, band] = np.rint(mean).clip(0, 255).astype(np.uint8)
             left &= ~ready
         if not left.any():
             break

@@ -9,6 +9,7 @@ import io
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write, is_writable
+from ofhkit.files import atomic_write, is_writable, open_regular
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
@@ -97,15 +98,27 @@ class Writer:
         """How many pictures are restored, untouched or failed."""
         return sum(row["status"] == status for row in self.rows)
 
-    def write(self, outcome: Outcome, name: str) -> None:
-        """Write what there is of a picture and note its fate."""
-        row = {"input": str(outcome.picture.path or outcome.picture.name), "name": name, "notes": _notes(outcome)}
-        if outcome.image is None:
-            self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
-            self._remove(*self._numbered("sureness", name, 1))
-            self._remove_copy(outcome.picture, name)
-            self.rows.append({**row, "status": "failed", "error": outcome.error})
-            return
+    def write(self, outcome: Outcome, name: str) -> Outcome:
+        """Write what there is of a picture and note its fate; what cannot be written whole has failed.
+
+        Returns:
+            The outcome, with the error that writing it may have added.
+        """
+        row = {"input": str(outcome.picture.path or outcome.picture.name), "name": name}
+        if outcome.image is not None:
+            try:
+                self.rows.append({**row, "notes": _notes(outcome), **self._save_all(outcome, name)})
+                return outcome
+            except OfhkitError as error:  # a full disk, say
+                outcome = replace(outcome, image=None, error=str(error))
+        self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
+        self._remove(*self._numbered("sureness", name, 1))
+        self._remove_copy(outcome.picture, name)
+        self.rows.append({**row, "notes": _notes(outcome), "status": "failed", "error": outcome.error})
+        return outcome
+
+    def _save_all(self, outcome: Outcome, name: str) -> dict[str, Any]:
+        """Write a picture and what goes with it; the rest of its row."""
         output = self._save_picture(outcome, name)
         faces, photo = outcome.faces, outcome.kind == "photo"
         matrices = np.array([f.matrix for f in faces if f.matrix is not None]).reshape(-1, 2, 3)
@@ -121,18 +134,15 @@ class Writer:
                 spreads.append(float(inside.mean()))
         self._remove(*self._numbered("faces", name, len(faces) + 1 if photo else 1))
         self._remove(*self._numbered("sureness", name, len(spreads) + 1))
-        self.rows.append(
-            {
-                **row,
-                "status": "untouched" if outcome.untouched else "restored",
-                "kind": outcome.kind,
-                "faces": len(faces),
-                "hidden_of_256": " ".join(str(int(f.mask.sum())) for f in faces),
-                "consistency_db": " ".join(f"{f.consistency:.2f}" for f in faces),
-                "spread_in_hole": " ".join(f"{s:.4f}" for s in spreads),
-                "output": output,
-            }
-        )
+        return {
+            "status": "untouched" if outcome.untouched else "restored",
+            "kind": outcome.kind,
+            "faces": len(faces),
+            "hidden_of_256": " ".join(str(int(f.mask.sum())) for f in faces),
+            "consistency_db": " ".join(f"{f.consistency:.2f}" for f in faces),
+            "spread_in_hole": " ".join(f"{s:.4f}" for s in spreads),
+            "output": output,
+        }
 
     def save_table(self) -> Path:
         """Write ``results.csv``: one line a picture."""
@@ -146,7 +156,7 @@ class Writer:
         """Write the picture itself, and return its file's name; one that is untouched and whole is copied."""
         picture, output = outcome.picture, f"{name}.png"
         if outcome.untouched and picture.frame is None and (copy := self._copy_of(picture, name)):
-            with picture.path.open("rb") as file:
+            with open_regular(picture.path) as file:
                 self._write(copy.name, lambda out: shutil.copyfileobj(file, out))
             if copy.name != output:
                 self._remove(output)
@@ -178,9 +188,9 @@ class Writer:
         """Remove what an earlier run wrote; never a file that ofhkit did not write."""
         for path in (self.out / name for name in names):
             try:
-                with Image.open(path) as image:
+                with open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
                     ours = str(image.info.get("Software", "")).startswith("ofhkit ")
-            except (OSError, SyntaxError, ValueError):
+            except (OfhkitError, OSError, SyntaxError, ValueError):
                 continue
             if ours:
                 path.unlink(missing_ok=True)
@@ -188,7 +198,7 @@ class Writer:
     def _remove_copy(self, picture: Picture, name: str) -> None:
         """Remove what an earlier run copied, as its contents show."""
         copy = self._copy_of(picture, name)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             if copy and not copy.samefile(picture.path) and filecmp.cmp(copy, picture.path, shallow=False):
                 copy.unlink()
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ofhkit.data import picture_checks as checks
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration import pictures
 from ofhkit.restoration.pictures import read_pictures
 
 y, x = np.mgrid[:40, :60]
@@ -151,7 +151,7 @@ def test_malformed_files_are_refused_in_one_sentence(tmp_path, name):
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(checks, "BYTES_PER_PIXEL", checks.MEMORY // 1000)
     IMAGE.save(tmp_path / "large.png")
     with pytest.raises(OfhkitError, match=r"large\.png: 60x40 are more than 1,000 pixels"):
         only(tmp_path / "large.png")

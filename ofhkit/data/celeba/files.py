@@ -164,7 +164,11 @@ def _find_list(root: Path, images: FolderImages | ZipImages, stem: str) -> tuple
     if data is None and isinstance(images, ZipImages):
         member = images.lists.get(f"{stem}.txt") or images.lists.get(f"{stem}.csv")
         if member is not None:
-            data, label = images.archive().read(member), f"{images.path}:{member}"
+            label = f"{images.path}:{member}"
+            try:
+                data = images.read(member)
+            except OSError as error:
+                raise OfhkitError(f"{label} cannot be read ({error}); unpack the zip beside it") from None
     try:
         return label, None if data is None else data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The public surface is the one that docs/public_api.md states; public_surface.txt lists it with parameters, for review."""
+"""The public surface is the one that docs/public_api.md states; public_surface.txt lists it with parameters."""
 
 import ast
 import importlib
@@ -37,7 +37,7 @@ def surface() -> str:
 
 def test_the_surface_is_the_reviewed_one():
     assert surface() == (ROOT / "tests/public_surface.txt").read_text(), (
-        "the public surface changed: say it in CHANGELOG.md, and python tests/test_public_api.py > tests/public_surface.txt"
+        "the public surface changed: say so in CHANGELOG.md; python tests/test_public_api.py > tests/public_surface.txt"
     )
 
 

@@ -8,7 +8,6 @@ Exits with 1 if something needs mending. Changes nothing.
 from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
-from ofhkit.errors import OfhkitError
 
 
 def main() -> int:
@@ -16,11 +15,7 @@ def main() -> int:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs"), metavar="DIR", help="root of all runs")
     args = parser.parse_args()
 
-    try:
-        from ofhkit.commands.doctor import diagnose
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        raise OfhkitError(f"{package} is missing, so nothing can be looked at; mend: pip install {package}") from None
+    from ofhkit.commands.doctor import diagnose
 
     bad = 0
     for finding in diagnose(args.work_dir):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.version import Version
-
 from ofhkit.errors import OfhkitError
 from ofhkit.files import asset, cache_dir
-from ofhkit.registry import plugins
 
 OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
 PACK_BYTES = 10_500_000_000  # all of CelebA as a pack
@@ -34,58 +33,32 @@ def installed() -> dict[str, str]:
     return {d.name.lower(): d.version for d in metadata.distributions() if d.name}
 
 
-def check_requirements(versions: Mapping[str, str], requires: list[str]) -> Iterator[Finding]:
-    """Whether what ofhkit needs is there, in a version that it works with.
+def check_requirements() -> Iterator[Finding]:
+    """Whether every installed package finds what it needs, in a version that it works with: what ``pip check`` says."""
+    command = [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = list(unmet(done.stdout.splitlines(), installed()))
+    yield from found
+    if done.returncode and not done.stdout:
+        yield Finding(f"pip check does not run: {done.stderr.strip()[-200:]}", "python -m ensurepip --upgrade")
+    elif not found:
+        yield Finding("every required package is there (pip check)")
 
-    >>> [f.remedy for f in check_requirements({'lpips': '0.1.3'}, ['lpips>=0.1.4', 'pytest; extra == "test"'])]
+
+def unmet(lines: Iterable[str], versions: Mapping[str, str]) -> Iterator[Finding]:
+    """Findings from ``pip check``'s lines; mmcv serves as mmcv-lite.
+
+    >>> [f.remedy for f in unmet(["ofhkit 0.1 has requirement lpips>=0.1.4, but you have lpips 0.1.3."], {})]
     ["pip install 'lpips>=0.1.4'"]
     """
-    bad = unmet(versions, requires)
-    for requirement in bad:
-        name = requirement.name.lower()
-        text = f"{name} {versions.get(name, 'is missing')}, needed: {requirement.specifier or 'any version'}"
-        pair = " torchvision" if name == "torch" else ""  # pip finds the one that belongs to it
-        yield Finding(text, f"pip install '{requirement.name}{requirement.specifier}'{pair}")
-    if not bad:
-        yield Finding("every required package is there")
-
-
-def unmet(versions: Mapping[str, str], requires: list[str]) -> list[Requirement]:
-    """Requirements (those of extras left aside) that are missing or there in another version; mmcv serves as mmcv-lite.
-
-    >>> [str(r) for r in unmet({'mmcv': '2.1', 'torch': '2.4.0'}, ['torch>=2.6', 'mmcv-lite>=2.1'])]
-    ['torch>=2.6']
-    """
-    bad = []
-    for requirement in map(Requirement, requires):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+    for line in lines:
+        missing = re.fullmatch(r"(\S+ \S+) requires (\S+), which is not installed\.", line)
+        wrong = re.fullmatch(r"(\S+ \S+) has requirement (.+), but you have (\S+ \S+)\.", line)
+        name = missing[2] if missing else wrong[2] if wrong else ""
+        if not name or (name.startswith("mmcv-lite") and "mmcv" in versions):
             continue
-        name = requirement.name.lower()
-        if name == "mmcv-lite" and "mmcv" in versions:
-            continue
-        if name not in versions or not requirement.specifier.contains(versions[name], prereleases=True):
-            bad.append(requirement)
-    return bad
-
-
-def check_torchvision(versions: Mapping[str, str], requires: list[str]) -> Iterator[Finding]:
-    """Whether torch and torchvision belong together; ``requires`` is what torchvision's metadata asks for.
-
-    >>> [f.remedy for f in check_torchvision({'torch': '2.6.0', 'torchvision': '0.20.1'}, ['torch==2.5.1'])]
-    ["pip install --force-reinstall 'torch==2.6.0' torchvision"]
-    """
-    if "torch" not in versions or "torchvision" not in versions:
-        return
-    torch, torchvision = Version(versions["torch"]), Version(versions["torchvision"])
-    text = f"torch {torch} with torchvision {torchvision}"
-    wanted = [r.specifier for r in map(Requirement, requires) if r.name == "torch"]
-    remedy = f"pip install --force-reinstall 'torch=={torch.public}' torchvision"
-    if not all(specifier.contains(torch.public, prereleases=True) for specifier in wanted):
-        yield Finding(f"{text}: it was built for torch{', '.join(map(str, wanted))}", remedy)
-    elif torch.local and torchvision.local and torch.local != torchvision.local:
-        yield Finding(f"{text}: built for different devices", remedy)
-    else:
-        yield Finding(text)
+        pair = " torchvision" if re.match(r"torch\b", name) else ""  # pip finds the one that belongs to it
+        yield Finding(line.removesuffix("."), f"pip install '{name.partition(';')[0].strip()}'{pair}")
 
 
 def check_rivals(versions: Mapping[str, str]) -> Iterator[Finding]:
@@ -162,8 +135,9 @@ def check_lpips(versions: Mapping[str, str]) -> Iterator[Finding]:
 def check_plugins() -> Iterator[Finding]:
     """Whether every plugin loads, and beside the package's own components."""
     try:
+        from ofhkit.registry import ROLES, plugins
+
         plugins.load()
-        from ofhkit.registry import ROLES
 
         for registry in ROLES.values():  # two components of one name show when both are there
             registry.names()
@@ -184,10 +158,7 @@ def check_plugins() -> Iterator[Finding]:
 def diagnose(work_dir: Path) -> Iterator[Finding]:
     """Look at everything; findings come in the order in which they should be mended."""
     versions = installed()
-    requires = metadata.requires("ofhkit") or []
-    yield from check_requirements(versions, requires)
-    if "torchvision" in versions and "torch" not in [r.name for r in unmet(versions, requires)]:
-        yield from check_torchvision(versions, metadata.requires("torchvision") or [])
+    yield from check_requirements()
     yield from check_rivals(versions)
     try:
         import torch

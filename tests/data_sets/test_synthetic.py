@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import sys
 from dataclasses import replace
@@ -75,10 +76,10 @@ def test_any_number_of_workers_gives_the_same_bits():
         assert np.array_equal(whole, np.concatenate([part[k] for part in parts]))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the replaced worker reaches only forked processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="the replaced renderer reaches only forked processes")
 def test_a_dead_worker_is_an_error_not_a_hang(monkeypatch):
-    monkeypatch.setattr(workers, "_work", lambda *args: os._exit(1))
-    with pytest.raises(RuntimeError, match="rendering process died"):
+    monkeypatch.setattr(workers, "render_face", lambda *_: multiprocessing.parent_process() and os._exit(1))
+    with pytest.raises(OfhkitError, match="a worker process was killed"):
         list(workers.render_chunks(0, "val", 0, 2, num_workers=2, chunk=1))
 
 

@@ -17,9 +17,9 @@ import torch
 from ofhkit.data.celeba.crops import NO_LANDMARKS, Chunk, Cropper, Job
 from ofhkit.data.celeba.files import WHAT_GOES_WHERE, CelebA, find_celeba
 from ofhkit.data.celeba.plan import choose, fingerprint, load_template
-from ofhkit.data.celeba.pool import parallel
 from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, is_pack, read_pack_info
+from ofhkit.data.pool import parallel
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.functional.alignment import CROP_SIZE

@@ -13,6 +13,7 @@ from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 
 from ofhkit.commands import cli
 from ofhkit.config import load_config, parse_options
+from ofhkit.registry import plugins
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = ("figure", "batch", "metrics", "first_steps")  # the rest names files of yours, or continues something
@@ -65,7 +66,7 @@ def test_commands_are_understood(page, command, monkeypatch):
         raise Parsed(parse(self, args, namespace))
 
     monkeypatch.setattr(cli.Parser, "parse_args", stop)
-    monkeypatch.setattr(cli.plugins, "request", lambda *_: None)
+    monkeypatch.setattr(plugins, "request", lambda *_: None)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", [tool, *(a for a in arguments if not re.fullmatch(r"\[.*\]", a))])
     with pytest.raises(Parsed) as parsed:

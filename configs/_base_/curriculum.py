@@ -11,6 +11,7 @@ steps = dict(
         optimizer=dict(type="Adam", lr=1e-3),
         schedule=dict(type="CosineAnnealingLR", eta_min=1e-5),
     ),
+    fit_inpainter=dict(type="FitStep", component="inpainter"),  # instead of "inpainter", for one that is fitted
     inpainter=dict(
         type="InpainterStep",
         iterations=200_000,

@@ -19,13 +19,13 @@ _LEAST_SECONDS, _LEAST_RUNS, _MOST_RUNS = 0.5, 3, 50
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training or fitting has determined: parameters, and the buffers of fitted upsamplers.
+    """Numbers that training or fitting has determined: parameters, and the saved buffers of what is fitted.
 
     >>> count_parameters(nn.Linear(3, 2))
     8
     """
     fitted = [m for m in model.modules() if hasattr(m, "num_faces")]
-    buffers = {id(b): b for m in fitted for b in m.buffers() if b.is_floating_point()}
+    buffers = {b.data_ptr(): b for m in fitted for b in m.state_dict().values() if b.is_floating_point()}
     return sum(p.numel() for p in model.parameters()) + sum(b.numel() for b in buffers.values())
 
 

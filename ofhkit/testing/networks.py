@@ -63,13 +63,22 @@ def _check_gradients(network: nn.Module, inputs: list[Tensor], into_input: bool)
         require(grad is not None and grad.any() and grad.isfinite().all(), f"{name}: no gradient reaches its input")
 
 
+def _fit(network: nn.Module, scale: int = 8) -> None:
+    """Fit what is fitted in one pass to a few faces."""
+    if hasattr(network, "partial_fit"):
+        hr = faces(6, 16 * scale)["hr"].float() / 255
+        network.partial_fit(nn.functional.avg_pool2d(hr, scale), hr)
+        network.finalise()
+
+
 def check_inpainter(network: nn.Module, export: bool = True) -> None:
-    """(lr, mask) -> (N, 3, 16, 16) in [0, 1].
+    """(lr, mask) -> (N, 3, 16, 16) in [0, 1]; one that is fitted (``partial_fit``) is fitted here.
 
     >>> from ofhkit.registry import INPAINTERS
     >>> check_inpainter(INPAINTERS.build(dict(type='Telea')), export=False)
     """
     batch = sample_batch()
+    _fit(network)
     out = _check_network(network, (batch["lr"], batch["mask"]), tuple(batch["lr"].shape), export=export)
     low, high = out.min().item(), out.max().item()
     require(low >= -1e-5 and high <= 1 + 1e-5, f"{type(network).__name__}: output in [{low}, {high}], not in [0, 1]")
@@ -80,10 +89,7 @@ def check_upsampler(network: nn.Module, export: bool = True) -> None:
     name, batch = type(network).__name__, sample_batch()
     scale: Any = getattr(network, "scale", None)
     require(isinstance(scale, int), f"{name}: the attribute `scale` is {scale!r}, expected a whole number")
-    if hasattr(network, "partial_fit"):
-        hr = faces(6, 16 * scale)["hr"].float() / 255
-        network.partial_fit(nn.functional.avg_pool2d(hr, scale), hr)
-        network.finalise()
+    _fit(network, scale)
     inputs = tuple(batch[key] for key in upsampler_inputs(network))
     _check_network(network, inputs, (len(inputs[0]), 3, 16 * scale, 16 * scale), export=export)
 

@@ -108,7 +108,9 @@ def newest_checkpoint(
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> str:
-    """Load weights; every key must match in name and shape. Returns "matched N/N tensors".
+    """Load weights; every key must match in name and shape (but for empty tensors). Returns "matched N/N tensors".
+
+    An empty tensor takes the size of what is loaded: the network that holds it follows its data.
 
     Raises:
         OfhkitError: counts and the first names that are missing, unexpected or of another shape.
@@ -126,7 +128,7 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> st
     reshaped = [
         f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
         for k in own
-        if k in state and state[k].shape != own[k].shape
+        if k in state and own[k].numel() and state[k].shape != own[k].shape
     ]
     if missing or unexpected or reshaped:
         matched = len(own) - len(missing) - len(reshaped)

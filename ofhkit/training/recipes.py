@@ -43,8 +43,8 @@ class Context:
 class Step(ABC):
     """Base of the steps: what is trained and on what it builds; :mod:`ofhkit.training.training` carries it out."""
 
-    component: ClassVar[str]  # what it trains: a key of ``model``
-    shared: ClassVar[bool] = True  # do methods share its result?
+    component: str  # what it trains: a key of ``model``
+    shared: bool = True  # do methods share its result?
     best: ClassVar[tuple[str, bool]] = ("PSNR", True)  # the metric that says which weights are best; is more better?
     builds_on: ClassVar[tuple[str, ...]] = ()  # components that must be there before
     alone: ClassVar[bool] = False  # does the first process of a job carry it out while the others wait?

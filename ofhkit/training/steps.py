@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
+from ofhkit.errors import OfhkitError
 from ofhkit.registry import (
     DEGRADATIONS,
     HALLUCINATORS,
@@ -21,6 +22,8 @@ from ofhkit.registry import (
 )
 from ofhkit.training.optim import build_optimizer, check_training, wrap_optimizer
 from ofhkit.training.recipes import Context, OptimiseStep, Step, has_parameters, load_component
+
+_FITTED = {"upsampler": UPSAMPLERS, "inpainter": INPAINTERS}
 
 
 class _Pretraining(OptimiseStep):
@@ -144,18 +147,30 @@ class UpsamplerStep(OptimiseStep):
 
 @STEPS.register_module()
 class FitStep(Step):
-    """Step 2 of upsamplers that are fitted in one pass over all training faces (``partial_fit``, ``finalise``).
+    """Instead of optimisation, for networks that are fitted in one pass (``partial_fit``, ``finalise``).
 
-    The faces are clean and neither flipped nor occluded, as in the published methods. ``--budget`` does not scale it.
+    Every training face is seen once: clean, neither flipped nor occluded. ``--budget`` does not scale it.
 
     Args:
+        component: ``upsampler`` or ``inpainter``.
         batch_size: faces at a time; no result depends on it.
     """
 
-    component, shared, alone = "upsampler", False, True
+    alone = True
 
-    def __init__(self, batch_size: int = 256):
-        self.batch_size = batch_size
+    def __init__(self, component: Literal["upsampler", "inpainter"] = "upsampler", batch_size: int = 256):
+        if component not in _FITTED:
+            raise OfhkitError(f"step FitStep: component is one of {', '.join(_FITTED)}, got {component!r}")
+        self.component, self.shared, self.batch_size = component, component == "inpainter", batch_size
 
     def needed(self, model: Mapping[str, Any]) -> bool:
-        return hasattr(UPSAMPLERS.build(model["upsampler"]), "partial_fit")
+        part = model.get(self.component)
+        return part is not None and hasattr(_FITTED[self.component].build(part), "partial_fit")
+
+    def recipe(self, context: Context) -> dict[str, Any]:
+        return {**super().recipe(context), "degradation": context.config["data"]["degradation"]}
+
+    def build(self, context: Context) -> tuple[nn.Module, nn.Module]:
+        """Return the network to fit and the degradation that makes its faces."""
+        degradation = DEGRADATIONS.build(context.config["data"]["degradation"], seed=context.seed)
+        return _FITTED[self.component].build(context.model[self.component]), degradation

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ofhkit.models.fitted import Fitted
 from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d
 
-_EAGER = (GlobalDropout, SynchronisedBatchNorm2d)  # compiled, they draw other numbers and lose the others' gradients
+# Compiled, the first two draw other numbers and lose the others' gradients, and the third takes an inexact form.
+_EAGER = (GlobalDropout, SynchronisedBatchNorm2d, Fitted)
 _NETWORKS = ("network", "inpainter", "upsampler", "discriminator", "landmark_prior")
 
 
@@ -22,7 +24,7 @@ def compile_networks(model: nn.Module) -> nn.Module:
     """Compile each network inside ``model`` in place (names in checkpoints stay); returns ``model``.
 
     Not ``train_step`` as a whole: it would break at every optimizer. Compilation happens at the first call. Dropout,
-    and batch normalisation over several processes, stay as they are.
+    batch normalisation over several processes, and what is fitted in one pass stay as they are.
 
     >>> compile_networks(nn.Sequential())
     Sequential()

@@ -16,9 +16,8 @@ from ofhkit.config.settings import Data, Runtime
 from ofhkit.data.prefetch import keep_on_device
 from ofhkit.data.sampler import fetch, first, training_loader
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import set_implementation
-from ofhkit.registry import HOOKS, UPSAMPLERS
+from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main, rank, span_processes, world_size
 from ofhkit.runtime.progress import Progress as ProgressBar
 from ofhkit.training.checkpoint import list_checkpoints, load_strictly, load_weights
@@ -161,13 +160,12 @@ def fit(job: Job) -> nn.Module:
     """Show the component every clean training face once."""
     step = job.step
     assert isinstance(step, FitStep)
-    component = UPSAMPLERS.build(job.context.model[step.component]).to(job.device)
+    component, degradation = (part.to(job.device) for part in step.build(job.context))
     bar = ProgressBar(len(job.train), f"[{job.name}] faces")
     for start in range(0, len(job.train), step.batch_size):
         indices = range(start, min(start + step.batch_size, len(job.train)))
-        hr = fetch(job.train, indices)["hr"].to(job.device).float() / 255
-        size = hr.shape[-1] // component.scale
-        component.partial_fit(downsample_cubic(hr, size).clamp_(0, 1), hr)
+        batch = degradation(fetch(job.train, indices), training=False)
+        component.partial_fit(batch["lr_gt"], batch["hr"])
         bar.update(len(indices))
     component.finalise()
     return component

@@ -12,6 +12,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.export import FORMATS, agreement, export, graph, load_exported, sample, throughput, write
 from ofhkit.export.formats import trace
 from ofhkit.export.shuffled import ShuffledConv2d
+from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import UpsampleConv2d, fold
 from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
 
@@ -40,9 +41,11 @@ def pipeline(upsampler="ResidualUpsampler", inpainter=TINY, **parts):
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.normal_(module.weight, 1, 0.5)
-    if hasattr(model.upsampler, "partial_fit"):
-        model.upsampler.partial_fit(torch.rand(3, 3, 16, 16), torch.rand(3, 3, 128, 128))
-        model.upsampler.finalise()
+    for part in (model.inpainter, model.upsampler):
+        if hasattr(part, "partial_fit"):
+            hr = sample(6).hr
+            part.partial_fit(downsample_cubic(hr).clamp(0, 1), hr)
+            part.finalise()
     model.info = {"method": "OFHNet", "licence": "for tests"}
     return model.eval()
 

@@ -1,6 +1,7 @@
 """Inpainters: ``(lr, mask) -> lr_filled``."""
 
 from ofhkit.models.inpainters.encoder_decoder import EncoderDecoder
+from ofhkit.models.inpainters.gaussian import GaussianInpainter
 from ofhkit.models.inpainters.telea import Telea
 
-__all__ = ["EncoderDecoder", "Telea"]
+__all__ = ["EncoderDecoder", "GaussianInpainter", "Telea"]

@@ -40,8 +40,8 @@ class MeanFace(FittedUpsampler):
         side = scale * image_size
         self.register_buffer("mean_face", torch.zeros(in_channels, side, side))
 
-    def _new_sums(self, device: torch.device) -> dict[str, Tensor]:
-        return {"hr": torch.zeros(self.mean_face.shape, dtype=torch.float64, device=device)}
+    def _new_sums(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"hr": torch.zeros(self.mean_face.shape, dtype=torch.float64, device=hr.device)}
 
     def _accumulate(self, sums: dict[str, Tensor], lr: Tensor, hr: Tensor) -> None:
         sums["hr"] += hr.sum(0, dtype=torch.float64)

@@ -82,9 +82,9 @@ class PositionPatch(FittedUpsampler):
         self.register_buffer("spectrum", torch.zeros(positions, 1, d))  # L
         self.register_buffer("response", torch.zeros(positions, d, d * scale**2))  # (Hc Yc' Q)'
 
-    def _new_sums(self, device: torch.device) -> dict[str, Tensor]:
+    def _new_sums(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         shapes = {"lr": self.mean_lr, "hr": self.mean_hr, "lr_lr": self.axes, "lr_hr": self.response}
-        return {name: torch.zeros(like.shape, dtype=torch.float64, device=device) for name, like in shapes.items()}
+        return {name: torch.zeros(like.shape, dtype=torch.float64, device=lr.device) for name, like in shapes.items()}
 
     def _accumulate(self, sums: dict[str, Tensor], lr: Tensor, hr: Tensor) -> None:
         for small, large in zip(lr.split(_CHUNK), hr.split(_CHUNK)):

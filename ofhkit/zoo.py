@@ -17,11 +17,11 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.registry import HALLUCINATORS
 from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
-from ofhkit.training.checkpoint import load_strictly, load_weights, save_weights
+from ofhkit.training.checkpoint import check_finite, save_weights
 from ofhkit.training.curriculum import MODEL
+from ofhkit.training.pipeline_file import open_pipeline
 from ofhkit.training.runner import pick_device
 
 __all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
@@ -73,11 +73,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "a
         OfhkitError: no such name or file, not one of ours, or weights that do not fit.
     """
     file = find_weights(name)
-    tensors, header = load_weights(file)
-    if "model" not in header:
-        raise OfhkitError(f"{file} holds one component ({header.get('component')}), not a pipeline; name a {MODEL}")
-    model = HALLUCINATORS.build(header["model"])
-    load_strictly(model, tensors, str(file))
+    model, _, header = open_pipeline(file)
     model.info = {"name": file.stem if file.name != MODEL else file.parent.name, **header}
     model.info["template"] = header.get("template") or [list(point) for point in DEFAULT_TEMPLATE]
     if header.get("licence"):
@@ -102,16 +98,14 @@ def export_weights(
         OfhkitError: no finished run, a licence of no line or several, or results of other weights.
     """
     file = run / MODEL if run.is_dir() else run
-    tensors, header = load_weights(file)
-    if "model" not in header:
-        raise OfhkitError(f"{file} holds one component, not a pipeline; name the folder of a finished run")
+    model, tensors, header = open_pipeline(file)
     licence = licence.strip() or header.get("licence", "")
     if not licence or "\n" in licence:
         raise OfhkitError("the licence is one line that says what the weights may be used for")
     if half:
         tensors = {k: v.half() if v.ndim > 1 and v.dtype == torch.float32 else v for k, v in tensors.items()}
+        check_finite(tensors, f"{file} in 16 bits")
     trained_on = {**(header.get("data") or {}), **({"name": data} if data else {})}
-    model = HALLUCINATORS.build(header["model"])
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     release = {
         "config": file.parent.name,

@@ -17,7 +17,7 @@ from ofhkit.evaluation.compare import compare
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
 from ofhkit.rendering import SyntheticFaces
-from ofhkit.training.checkpoint import load_weights
+from ofhkit.training.checkpoint import load_weights, save_weights
 
 LICENCE = "for non-commercial research only (WEIGHTS_LICENSE)"
 
@@ -56,6 +56,15 @@ def test_half_precision_is_smaller_and_answers_alike(run, tmp_path):
     image, mask = np.random.default_rng(0).random((2, 16, 16, 3)), np.zeros((2, 16, 16))
     a, b = (ofhkit.hallucinate(ofhkit.load_model(path, "cpu"), image, mask).sr for path in (half, full))
     assert np.abs(a - b).max() < 0.01
+
+
+def test_weights_that_16_bits_cannot_hold_are_not_released(run, tmp_path):
+    tensors, header = load_weights(run / "model.safetensors")
+    tensors["upsampler.deconv.weight"][:] = 1e6
+    save_weights(run / "model.safetensors", tensors, header)
+    with pytest.raises(OfhkitError, match=r"in 16 bits: the tensor 'upsampler\.deconv\.weight' holds NaN or infinity"):
+        zoo.export_weights(run, tmp_path / "out.safetensors", LICENCE)
+    zoo.export_weights(run, tmp_path / "out.safetensors", LICENCE, half=False)
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(run, shelf):

@@ -21,7 +21,11 @@ _AT_LEAST_ONE = {
     "num_classes", "num_points", "out_channels", "scale", "size", "val_images", "validations",
 }  # fmt: skip
 _NOT_NEGATIVE = {"after_training", "lr", "num_workers", "seed", "test_seed", "weight"}
-_AT_MOST = dict.fromkeys(("seed", "test_seed"), 2**32 - 1)
+_AT_MOST = {
+    **dict.fromkeys(_AT_LEAST_ONE, 2**16),
+    **dict.fromkeys(("checkpoint_interval", "interval", "iterations", "log_interval", "seed", "test_seed"), 2**32 - 1),
+    **dict.fromkeys(("num_blocks", "num_workers", "scale"), 1024),
+}
 _NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "a string", type(None): "None"}
 
 
@@ -43,6 +47,8 @@ def check_values(component: Any, values: Mapping[str, Any], label: str) -> None:
         low = 1 if name in _AT_LEAST_ONE else 0 if name in _NOT_NEGATIVE else None
         if low is not None and any(number < low for number in _numbers(value)):
             raise OfhkitError(f"{label}: {name} must be {low} or more, got {value!r}")
+        if name in _AT_LEAST_ONE and value in ((), []):
+            raise OfhkitError(f"{label}: {name} must not be empty")
         if name in _AT_MOST and any(number > _AT_MOST[name] for number in _numbers(value)):
             raise OfhkitError(f"{label}: {name} must be {_AT_MOST[name]} or less, got {value!r}")
 

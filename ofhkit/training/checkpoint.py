@@ -25,6 +25,7 @@ from ofhkit.files import atomic_write
 _NAME = "iter_{:08d}.pth"
 _PATTERN = re.compile(r"iter_(\d+)\.pth")
 HEADER_KEY = "ofhkit"
+_MAX_BYTES, _MAX_HEADER = 2**32, 2**20
 
 
 def save_checkpoint(folder: Path, iteration: int, state: Mapping[str, Any], keep: int = 2) -> Path:
@@ -113,7 +114,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -
     An empty tensor takes the size of what is loaded: the network that holds it follows its data.
 
     Raises:
-        OfhkitError: counts and the first names that are missing, unexpected or of another shape.
+        OfhkitError: counts and the first names that are missing, unexpected, of another shape or another kind.
     """
     count = check_fit(module, state, source)
     module.load_state_dict(state)
@@ -123,23 +124,41 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -
 def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> str:
     """Hold weights against a module as :func:`load_strictly` does, and load nothing."""
     own = module.state_dict()
-    missing = sorted(set(own) - set(state))
-    unexpected = sorted(set(state) - set(own))
-    reshaped = [
-        f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
-        for k in own
-        if k in state and own[k].numel() and state[k].shape != own[k].shape
-    ]
-    if missing or unexpected or reshaped:
-        matched = len(own) - len(missing) - len(reshaped)
+    shared = [(name, state[name], own[name]) for name in own if name in state]
+    reshaped = [(n, tuple(f.shape), tuple(w.shape)) for n, f, w in shared if w.numel() and f.shape != w.shape]
+    other = [(n, _kind(f), _kind(w)) for n, f, w in shared if _kind(f) != _kind(w)]
+    wrong = {
+        "missing": sorted(set(own) - set(state)),
+        "unexpected": sorted(set(state) - set(own)),
+        "other shape": [f"{name} {found} for {wanted}" for name, found, wanted in reshaped],
+        "other kind": [f"{name} {found} for {wanted}" for name, found, wanted in other],
+    }
+    if any(wrong.values()):
+        matched = len(shared) - len({name for name, *_ in (*reshaped, *other)})
         parts = [
-            f"{label}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
-            for label, names in (("missing", missing), ("unexpected", unexpected), ("other shape", reshaped))
+            f"{label}: {', '.join(f'{name:.80}' for name in names[:3])}{' …' if len(names) > 3 else ''}"
+            for label, names in wrong.items()
             if names
         ]
         count = f"matched {matched}/{len(own)} tensors"
         raise OfhkitError(f"{source} does not fit this {type(module).__name__}: {count}; {'; '.join(parts)}")
     return f"matched {len(own)}/{len(own)} tensors"
+
+
+def _kind(tensor: Tensor) -> str:
+    """Floats may be kept in fewer or more bits than they are computed in; whole numbers and booleans may not."""
+    return "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Refuse weights that are no numbers in float32, in which they are computed with.
+
+    Raises:
+        OfhkitError: names the first tensor with NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise OfhkitError(f"{source}: the tensor {name!r} holds NaN or infinity; train again or get another file")
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
@@ -154,17 +173,33 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Read safetensors written by :func:`save_weights`: (tensors, header).
 
     Raises:
-        OfhkitError: no such file, not safetensors, or not written by ofhkit.
+        OfhkitError: no such file, not safetensors, not written by ofhkit, too large, or with NaN or infinity in it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise OfhkitError(f"no weights {path}")
     try:
+        if not path.is_file():
+            raise OfhkitError(f"no weights {path}")
+        if path.stat().st_size > _MAX_BYTES:
+            raise OfhkitError(f"{path} is larger than {_MAX_BYTES:,} bytes, which no weights of ofhkit are")
         with safe_open(str(path), framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER_KEY)
+            header = _header(path, (file.metadata() or {}).get(HEADER_KEY))
             tensors = {name: file.get_tensor(name) for name in file.keys() if name != "_"}  # noqa: SIM118
-        if header is None:
-            raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that tools/train.py wrote")
-        return tensors, json.loads(header)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise OfhkitError(f"{path} is not a readable safetensors file ({error})") from None
+    except (SafetensorError, OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise OfhkitError(f"{path} is not a readable safetensors file ({_first_line(error):.200})") from None
+    check_finite(tensors, path)
+    return tensors, header
+
+
+def _header(path: Path, text: str | None) -> dict:
+    """What a file says of itself."""
+    if text is None:
+        raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that tools/train.py wrote")
+    if len(text) > _MAX_HEADER:
+        raise OfhkitError(f"{path}: its header is longer than {_MAX_HEADER:,} characters")
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise OfhkitError(f"{path}: its header is no JSON object, or is nested too deep")
+    return header

@@ -1,8 +1,8 @@
 """The whole training of a method: the steps it needs, in order, each done once and found again.
 
 Folders under the work dir: ``shared/<step>-<fingerprint>/`` for steps that methods share, ``<run>/<step>/`` for a
-method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.training.runs` names the run). A folder
-with ``weights.safetensors`` is finished; its ``step.json`` says what was done.
+method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.training.runs` names the run). A
+folder with ``weights.safetensors`` is finished; its ``step.json`` says what was done.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ofhkit.runtime.distributed import is_main, main_first, once, world_size
 from ofhkit.runtime.progress import clock
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import load_weights, save_weights
-from ofhkit.training.recipes import Context, Step, fingerprint
+from ofhkit.training.recipes import Context, Step, fingerprint, load_component
 from ofhkit.training.runner import pick_device
 from ofhkit.training.runs import CONFIG, MODEL, keep_finished
 from ofhkit.training.starting import check_start, mark_start
@@ -216,11 +216,6 @@ def _deliver(job: Job, mark: str, network: nn.Module, seconds: float) -> None:
 
 def _write_pipeline(path: Path, config: Any, context: Context, template: Any, say: Callable[[str], None]) -> None:
     """Write inpainter and upsampler as one file that needs no configuration to be loaded."""
-    tensors: dict[str, torch.Tensor] = {}
-    for component in _COMPONENTS:
-        if component in context.delivered:
-            own, _ = load_weights(context.delivered[component])
-            tensors |= {f"{component}.{name}": tensor for name, tensor in own.items()}
     model = config.model.to_dict() if hasattr(config.model, "to_dict") else dict(config.model)
     header = {
         "version": __version__,
@@ -232,10 +227,10 @@ def _write_pipeline(path: Path, config: Any, context: Context, template: Any, sa
         "seed": context.seed,
         "template": template,
     }
-    built = HALLUCINATORS.build(header["model"])
-    for name, tensor in built.state_dict().items():
-        if name.startswith(_COMPONENTS):
-            tensors.setdefault(name, tensor)  # components without training (bicubic) as they are built
+    built = HALLUCINATORS.build(header["model"])  # components without training (bicubic) stay as they are built
+    for component in _COMPONENTS:
+        load_component(getattr(built, component), context.delivered.get(component))
+    tensors = {name: tensor for name, tensor in built.state_dict().items() if name.startswith(_COMPONENTS)}
     unchanged = _holds(path, tensors, header)
     if path.exists() and not unchanged:
         say(f"what was finished before in {path.parent} is kept in {keep_finished(path.parent)}")

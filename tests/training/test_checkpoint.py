@@ -162,3 +162,24 @@ def test_other_files_are_refused_with_a_sentence(tmp_path, content):
         load_weights(tmp_path / "w.safetensors")
     with pytest.raises(OfhkitError, match="no weights"):
         load_weights(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (torch.full((2,), torch.nan), "'w' holds NaN"),
+        (torch.tensor([1e300, 0], dtype=torch.float64), "'w' holds NaN or"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value, complaint):
+    save_weights(tmp_path / "w.safetensors", {"w": value}, {})
+    with pytest.raises(OfhkitError, match=complaint):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_whole_numbers_and_booleans_are_no_weights():
+    layer = nn.Linear(2, 1, bias=False)
+    for state, kind in ((torch.ones(1, 2, dtype=torch.bool), "bool"), (torch.ones(1, 2, dtype=torch.int32), "int32")):
+        with pytest.raises(OfhkitError, match=f"matched 0/1 tensors; other kind: weight {kind} for float"):
+            load_strictly(layer, {"weight": state}, "x")
+    assert load_strictly(layer, {"weight": torch.ones(1, 2).half()}, "x") == "matched 1/1 tensors"

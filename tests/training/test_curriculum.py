@@ -1,6 +1,7 @@
 """A whole curriculum on drawn faces in CelebA's format: trained, killed, continued, reused, tabulated."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 
 from ofhkit.apis import Options, compare, load_model, train
 from ofhkit.errors import OfhkitError
+from ofhkit.training.checkpoint import load_weights, save_weights
 
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+FSRCNN", "OFHNet"]
 
@@ -105,6 +107,17 @@ def test_a_finished_run_is_not_done_again_and_fresh_sets_it_aside(trained, faces
     train(configs / "ofhnet_tiny.py", options(trained, fresh=True, steps=("upsampler",)), faces)
     assert weights.stat().st_mtime_ns != before
     assert (trained / "ofhnet_tiny/upsampler.before-1/weights.safetensors").is_file()
+
+
+def test_an_incomplete_file_of_a_finished_step_is_not_filled_up_with_random_numbers(trained, faces, configs, tmp_path):
+    work = shutil.copytree(trained, tmp_path / "work")
+    (work / "ofhnet_tiny/model.safetensors").unlink()
+    file = work / "ofhnet_tiny/upsampler/weights.safetensors"
+    tensors, header = load_weights(file)
+    save_weights(file, {name: t for name, t in tensors.items() if name != "head3.bias"}, header)
+    with pytest.raises(OfhkitError, match=r"upsampler/weights\.safetensors does not fit .*missing: head3\.bias"):
+        train(configs / "ofhnet_tiny.py", options(work), faces)
+    assert not (work / "ofhnet_tiny/model.safetensors").exists()
 
 
 def test_budget_and_seed_are_other_results(trained, faces, configs, tmp_path):

@@ -19,6 +19,7 @@ TINY = dict(type="EncoderDecoder", channels=(4, 4, 4, 4), decoder_channels=(4, 4
 SMALL = {  # narrow where the defaults are slow; what a constructor demands
     "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4)),
     "URDGN": dict(channels=(4, 4, 4, 4)),
+    "LinearUpsampler": dict(block=1, rank=4),
     "VDSR": dict(channels=8, num_blocks=4),
     "TrunkUpsampler": dict(channels=8, num_blocks=2, ladder=(8, 8, 8)),
     "FaceDiscriminator": dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),

@@ -1,4 +1,4 @@
-"""Rows that need no configuration: IN + bicubic, Telea + bicubic, and the mean face."""
+"""Rows that need no configuration: each inpainter + bicubic, Telea + bicubic, and the mean face."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.pipelines import Pipeline
+from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, HALLUCINATORS, UPSAMPLERS
 
 __all__ = ["MEAN_FACE", "with_baselines"]
@@ -29,7 +30,7 @@ class LeaveHole(nn.Module):
 
 
 def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) -> list[Pipeline]:
-    """Put the mean face, Telea + bicubic and IN + bicubic (with the first pipeline's inpainter) before the others.
+    """Put the mean face, Telea + bicubic and, for each kind of inpainter among them, inpainter + bicubic before others.
 
     What is there already is not added again. The mean face is left out, and ``say`` told why, where there are no
     training faces.
@@ -45,9 +46,16 @@ def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) ->
     bicubic = dict(type="Bicubic")
     if "Telea+bicubic" not in there:
         added.append(_assemble(like, "Telea+bicubic", "no training", dict(type="Telea"), bicubic))
-    if not any(method.startswith("IN+bicubic") for method in there):
-        added.append(_assemble(like, "IN+bicubic", like.name, like.model.inpainter, bicubic, like.model.info))
+    for kind in ("IN", "Gaussian"):
+        like = next((p for p in pipelines if _kind(p) == kind), None)
+        if like is not None and not any(method.startswith(f"{kind}+bicubic") for method in there):
+            added.append(_assemble(like, f"{kind}+bicubic", like.name, like.model.inpainter, bicubic, like.model.info))
     return [*added, *pipelines]
+
+
+def _kind(pipeline: Pipeline) -> str:
+    """What a row's name calls the inpainter: the paper's IN, or the face prior."""
+    return "Gaussian" if isinstance(pipeline.model.inpainter, GaussianInpainter) else "IN"
 
 
 def _assemble(

@@ -20,7 +20,10 @@ from ofhkit.zoo import load_model
 
 __all__ = ["Pipeline", "check_comparable", "find_pipelines", "load_model", "named_apart", "resolve_data"]
 
-PAPER_ORDER = ("mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+VDSR", "IN+FSRCNN", "IN+URDGN", "OFHNet")
+PAPER_ORDER = (
+    "mean face", "Telea+bicubic", "IN+bicubic", "Gaussian+bicubic", "IN+linear", "Gaussian", "IN+Ma", "IN+VDSR",
+    "IN+FSRCNN", "IN+URDGN", "OFHNet",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

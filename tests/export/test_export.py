@@ -19,6 +19,7 @@ from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
 SMALL = {
     "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4), image_skip=True),
     "URDGN": dict(channels=(4, 4, 4, 4)),
+    "LinearUpsampler": dict(block=1, rank=4),
     "VDSR": dict(channels=4, num_blocks=3),
     "FSRCNN": dict(channels=4, map_channels=4, num_blocks=1),
 }

@@ -3,6 +3,7 @@
 from ofhkit.models.upsamplers.bicubic import Bicubic
 from ofhkit.models.upsamplers.fitted import FittedUpsampler
 from ofhkit.models.upsamplers.fsrcnn import FSRCNN
+from ofhkit.models.upsamplers.linear import LinearUpsampler
 from ofhkit.models.upsamplers.mean_face import MeanFace
 from ofhkit.models.upsamplers.position_patch import PositionPatch
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
@@ -16,6 +17,7 @@ __all__ = [
     "VDSR",
     "Bicubic",
     "FittedUpsampler",
+    "LinearUpsampler",
     "MeanFace",
     "PositionPatch",
     "ResidualUpsampler",

@@ -26,8 +26,19 @@ def write(tmp_path):
     return write
 
 
-def test_exactly_the_six_methods_are_celeba_configs():
-    assert [p.stem for p in METHODS] == [f"{m}_celeba" for m in ("bicubic", "fsrcnn", "ma", "ofhnet", "urdgn", "vdsr")]
+def test_the_papers_six_methods_and_ours_are_celeba_configs():
+    papers = {f"{m}_celeba" for m in ("bicubic", "fsrcnn", "ma", "ofhnet", "urdgn", "vdsr")}
+    ours = {f"{m}_celeba" for m in ("gaussian_bicubic", "ofhnet_plus", "ofhnet_plus_perceptual")}
+    assert {p.stem for p in METHODS} == papers | ours
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda p: p.stem)
+def test_what_a_run_stores_can_be_read_again(path, tmp_path):
+    """With every component's defaults written out; none of their names may be taken for a section's."""
+    config = load_config(path)
+    config.model = complete(config.model, "model")
+    (tmp_path / "config.json").write_text(to_json(config))
+    assert from_json(tmp_path / "config.json").model.upsampler.type == config.model.upsampler.type
 
 
 @pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC], ids=lambda p: p.stem)

@@ -27,7 +27,7 @@ class GaussianInpainter(Fitted):
     Args:
         regularisation: lambda, added to the variance of every number.
         mirror: count every face's mirror image too.
-        steps: of conjugate gradients where a graph is traced; the result is then within 1e-4 of the exact one.
+        graph_steps: of conjugate gradients where a graph is traced; the result is then within 1e-4 of the exact one.
 
     Shape:
         - lr: (N, C, H, W) in [0, 1]; what lies in the hole is not looked at
@@ -49,11 +49,11 @@ class GaussianInpainter(Fitted):
     precision: Tensor
     preconditioner: Tensor
 
-    def __init__(self, regularisation: float = 3e-5, mirror: bool = True, steps: int = 96):
+    def __init__(self, regularisation: float = 3e-5, mirror: bool = True, graph_steps: int = 96):
         super().__init__()
         if not regularisation > 0:
             raise OfhkitError(f"GaussianInpainter: regularisation must be positive, got {regularisation}")
-        self.regularisation, self.mirror, self.steps = regularisation, mirror, steps
+        self.regularisation, self.mirror, self.graph_steps = regularisation, mirror, graph_steps
         self.register_buffer("mean", torch.zeros(0))
         self.register_buffer("covariance", torch.zeros(0))
         self.register_buffer("precision", torch.zeros(0, dtype=torch.float64), persistent=False)
@@ -94,7 +94,7 @@ class GaussianInpainter(Fitted):
         mean = self.mean.flatten()
         with no_autocast(lr.device):
             if torch.compiler.is_compiling():
-                steps = (self.precision, self.preconditioner, self.steps)
+                steps = (self.precision, self.preconditioner, self.graph_steps)
                 filled = gaussian.complete_by_steps(lr.flatten(1), hidden, mean.float(), *steps)
             else:
                 filled = gaussian.complete(lr.flatten(1), hidden, mean.to(self.precision), self.precision)

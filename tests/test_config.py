@@ -9,7 +9,7 @@ from ofhkit.config import from_json, load_config, settings, to_json
 from ofhkit.config.check import complete
 from ofhkit.config.load import load_with_origins, parse_option
 from ofhkit.errors import OfhkitError
-from ofhkit.ops import IMPLEMENTATIONS
+from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 METHODS = sorted(CONFIGS.glob("*_celeba.py"))
@@ -112,7 +112,7 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
         ("runtime = dict(seeed=1)", r"runtime \(.*child.py\) takes no argument 'seeed'; did you mean 'seed'"),
         ("runtime = dict(seed='1')", r"runtime \(.*child.py\): seed must be a whole number, got '1'"),
         ("runtime = dict(channels_last=1)", "channels_last must be True or False, got 1"),
-        ("runtime = dict(implementation='fast')", "implementation must be 'auto' or 'nine' or 'phase' or 'plain'"),
+        ("runtime = dict(implementation='fast')", "implementation must be 'auto' or 'enlarged' or 'nine' or 'phase'"),
         ("data = dict(num_worker=1)", "did you mean 'num_workers'"),
         ("data = dict(num_workers=-1)", "num_workers must be 0 or more, got -1"),
         ("evaluation = dict(batch_size=0)", "batch_size must be 1 or more, got 0"),

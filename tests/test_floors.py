@@ -1,6 +1,7 @@
 """An import only goes down: the floors of CONTRIBUTING.md, held."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,15 @@ def test_imports_go_down(file):
         other = room(target)
         assert other is not None, f"{target} has no floor: add it to FLOORS"
         assert FLOORS[other] <= FLOORS[own], f"{own} (floor {FLOORS[own]}) imports {target} (floor {FLOORS[other]})"
+
+
+DOORS = ("ops",)  # rooms that the others enter by what their __init__ exports
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_other_rooms_enter_by_the_door(door):
+    outside = {file: imports(file) for file in ROOT.rglob("*.py") if file.relative_to(ROOT).parts[0] != door}
+    found = {(str(file), name) for file, names in outside.items() for name in names if name.startswith(f"{door}/")}
+    exported = {f"{door}/{name}" for name in importlib.import_module(f"ofhkit.{door}").__all__}
+    assert found
+    assert {pair for pair in found if pair[1] not in exported} == set()

@@ -32,7 +32,7 @@ class Runtime:
     log_interval: int = 50
     checkpoint_interval: int = 2000
     channels_last: bool = True
-    implementation: Literal["auto", "nine", "phase", "plain", "triton"] = "auto"
+    implementation: Literal["auto", "enlarged", "nine", "phase", "plain", "triton"] = "auto"
     validations: int = 5
     val_images: int = 100
     compile: bool = False

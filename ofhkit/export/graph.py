@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.export.shuffled import ShuffledConv2d
 from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.ops import fuse
-from ofhkit.ops.fusion import FusedNetwork
-from ofhkit.ops.onednn import FastConv2d
+from ofhkit.ops import FastConv2d, FusedNetwork, fuse
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 

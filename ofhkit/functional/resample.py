@@ -17,7 +17,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.precision import constant, measuring_dtype, no_autocast
 
-__all__ = ["cubic_matrix", "downsample_cubic", "upsample_bicubic"]
+__all__ = ["add_enlargement", "cubic_matrix", "downsample_cubic", "upsample_bicubic"]
 
 
 @lru_cache(maxsize=32)
@@ -87,3 +87,15 @@ def upsample_bicubic(lr: Tensor, scale: int = 8) -> Tensor:
     torch.Size([2, 3, 128, 128])
     """
     return F.interpolate(lr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=False)
+
+
+def add_enlargement(detail: Tensor, lr: Tensor) -> Tensor:
+    """Return the bicubic enlargement of ``lr`` plus ``detail``, which (0, 1) is stretched to (-1, 1).
+
+    Shape:
+        detail (N, C, H, W), lr (N, C, H / scale, W / scale) -> (N, C, H, W).
+
+    >>> add_enlargement(torch.full((1, 3, 8, 8), 0.5), torch.ones(1, 3, 4, 4)).unique()
+    tensor([1.])
+    """
+    return 2 * detail - 1 + upsample_bicubic(lr, detail.shape[-1] // lr.shape[-1])

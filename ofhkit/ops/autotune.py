@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,6 +50,42 @@ def choose(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: i
             warnings.warn(f"{name} is not used for {key}: {error}", stacklevel=2)
     _chosen[key] = min(times, key=times.__getitem__)
     return _chosen[key]
+
+
+def may_measure(x: Tensor) -> bool:
+    """Whether ``'auto'`` may time the ways to compute on ``x``: on CUDA, unless results must not depend on timings."""
+    if torch.compiler.is_compiling() or torch.are_deterministic_algorithms_enabled():
+        return False
+    return x.is_cuda and x.numel() > 0
+
+
+def key_of(x: Tensor) -> tuple[Hashable, ...]:
+    """Return what times depend on besides the weights."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    half = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None
+    return x.device, x.dtype, x.shape, last, half, torch.backends.cudnn.allow_tf32
+
+
+def choose_way(
+    key: Hashable, ways: Sequence[str], call: Callable[[str], tuple[Tensor, ...]], inputs: Sequence[Tensor]
+) -> str:
+    """Return the fastest of ``ways``, timed with the gradients of those ``inputs`` that want one: see :func:`choose`.
+
+    Args:
+        call: computes in the way named; of its results the first is compared with the reference's.
+
+    >>> choose_way('doctest ways', ['only'], lambda way: (torch.ones(1),), [])
+    'only'
+    """
+    wanted = [t for t in inputs if t.requires_grad] if torch.is_grad_enabled() else []
+
+    def trial(way: str) -> Tensor:
+        results = call(way)
+        if wanted:
+            torch.autograd.grad(results, wanted, [torch.ones_like(y) for y in results])
+        return results[0].detach()
+
+    return choose((key, len(wanted)), {way: partial(trial, way) for way in ways})
 
 
 def _time(call: Callable[[], Tensor], rounds: int) -> float:

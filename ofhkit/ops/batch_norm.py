@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ofhkit.ops.triton_support import usable
-from ofhkit.ops.upsample_conv import check_implementation, upsample_nearest
+from ofhkit.ops.phases import upsample_nearest
+from ofhkit.ops.triton_support import takes
+from ofhkit.ops.upsample_conv import check_implementation
 
 UPSAMPLED_COPIES = 4  # of each value in a map upsampled twofold
 
@@ -27,14 +28,21 @@ def upsampled_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     implementation: str = "auto",
+    relu: bool = False,
+    upsample: bool = False,
 ) -> Tensor:
     """Return the small map whose nearest x2 is ``F.batch_norm(upsample(x), ...)``; update the same running statistics.
 
     Arguments are those of :func:`torch.nn.functional.batch_norm`. ``implementation='plain'`` really normalises the
-    upsampled map and picks every second pixel; the others never build it, ``'triton'`` in its own kernels on CUDA.
+    upsampled map and picks every second pixel; the others never build it. ``'triton'``, ``'nine'`` and ``'enlarged'``
+    are one Triton kernel behind the sums, with the ReLU and the x2 where they are asked for.
+
+    Args:
+        relu: also apply a ReLU.
+        upsample: return the upsampled map itself.
 
     Shape:
-        ``x`` (N, C, H, W), statistics, ``weight`` and ``bias`` (C,) -> (N, C, H, W), any range.
+        ``x`` (N, C, H, W), statistics, ``weight`` and ``bias`` (C,) -> (N, C, H, W), upsampled (N, C, 2H, 2W).
 
     Raises:
         OfhkitError: The implementation is unknown.
@@ -45,18 +53,28 @@ def upsampled_batch_norm(
     True
     """
     check_implementation(implementation)
-    count = x.numel() // max(x.shape[1], 1)
-    if implementation == "plain" or (
-        training and count <= 1
-    ):  # one value a channel: only its four copies have a variance
-        y = F.batch_norm(upsample_nearest(x), running_mean, running_var, weight, bias, training, momentum, eps)
-        return y[..., ::2, ::2]
-    if implementation == "triton" and x.dtype != torch.float64 and usable(x):
-        return _triton(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    arguments = running_mean, running_var, weight, bias, training, momentum, eps
+    single = training and x.numel() <= x.shape[1]  # one value a channel: only its four copies have a variance
+    if implementation in ("enlarged", "nine", "triton") and takes(x) and not single:
+        return _triton(x, *arguments, relu, upsample)
+    if implementation == "plain" or single:
+        y = F.batch_norm(upsample_nearest(x), *arguments)
+        y = y if upsample else y[..., ::2, ::2]
+    else:
+        y = _torch(x, *arguments)
+        y = upsample_nearest(y) if upsample else y
+    return F.relu(y, inplace=True) if relu else y
+
+
+def _torch(
+    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
+    training: bool, momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
     if not training or running_var is None:
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     update = torch.zeros_like(running_var)  # receives momentum * unbiased variance; autograd keeps it, so it is private
     y = F.batch_norm(x, running_mean, update, weight, bias, True, momentum, eps)
+    count = x.numel() // max(x.shape[1], 1)
     with torch.no_grad():
         unbiased = UPSAMPLED_COPIES * (count - 1) / (UPSAMPLED_COPIES * count - 1)
         running_var.copy_(running_var * (1 - momentum) + update * unbiased)
@@ -65,17 +83,17 @@ def upsampled_batch_norm(
 
 def _triton(
     x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
-    training: bool, momentum: float, eps: float,
+    training: bool, momentum: float, eps: float, relu: bool, upsample: bool,
 ) -> Tensor:  # fmt: skip
-    from ofhkit.ops import triton_norm  # imports Triton
+    from ofhkit.ops import triton_norm  # imports Triton, which is not everywhere
 
     channels = x.shape[1]
     weight = torch.ones(channels, device=x.device) if weight is None else weight
     bias = torch.zeros(channels, device=x.device) if bias is None else bias
     if not training:
         scale = weight * (running_var + eps).rsqrt()
-        return triton_norm.affine_relu_upsample(x, scale, bias - running_mean * scale, False, False)
-    y, mean, var = triton_norm.batch_norm_relu_upsample(x, weight, bias, eps, False, False)
+        return triton_norm.affine_relu_upsample(x, scale, bias - running_mean * scale, relu, upsample)
+    y, mean, var = triton_norm.batch_norm_relu_upsample(x, weight, bias, eps, relu, upsample)
     if running_var is not None:
         copies = UPSAMPLED_COPIES * (x.numel() // channels)
         with torch.no_grad():
@@ -113,6 +131,10 @@ class UpsampledBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise with the statistics of the upsampled map."""
+        return self.normalise(x, self.implementation)
+
+    def normalise(self, x: Tensor, implementation: str, relu: bool = False, upsample: bool = False) -> Tensor:
+        """Normalise in the way named, with what follows: see :func:`upsampled_batch_norm`."""
         self._check_input_dim(x)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats:
@@ -129,5 +151,7 @@ class UpsampledBatchNorm2d(nn.BatchNorm2d):
             self.training or self.running_mean is None,
             momentum,
             self.eps,
-            self.implementation,
+            implementation,
+            relu,
+            upsample,
         )

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.narrow_conv import NARROW
 from ofhkit.ops.onednn import FastConv2d, NarrowConv2d
-from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel, upsample_nearest
+from ofhkit.ops.phases import phase_kernel, upsample_nearest
+from ofhkit.ops.upsample_conv import UpsampleConv2d
 
 
-def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the scale and shift, float64 of shape (C,), that an evaluating batch normalisation applies.
+def batch_norm_affine(norm: nn.BatchNorm2d | ChannelAffine) -> tuple[Tensor, Tensor]:
+    """Return the scale and shift, float64 of shape (C,), that an evaluating normalisation applies.
 
     Raises:
         OfhkitError: The layer keeps no running statistics, so it is not an affine map.
@@ -20,6 +21,8 @@ def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     >>> [t.tolist() for t in batch_norm_affine(nn.BatchNorm2d(1, eps=0).eval())]
     [[1.0], [0.0]]
     """
+    if isinstance(norm, ChannelAffine):
+        return norm.scale.double().flatten(), norm.shift.double().flatten()
     if norm.running_mean is None:
         raise OfhkitError("A BatchNorm2d without running statistics cannot be folded; use track_running_stats=True.")
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -32,7 +35,10 @@ def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def fold(
-    conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, activation: str | None = None, shift: bool = True
+    conv: nn.Conv2d,
+    norm: nn.BatchNorm2d | ChannelAffine | None = None,
+    activation: str | None = None,
+    shift: bool = True,
 ) -> nn.Module:
     """Return the fast form of ``activation(norm(conv(x)))``, or of ``activation(norm(conv(x) + skip))`` given a skip.
 

@@ -15,15 +15,21 @@ from ofhkit.errors import OfhkitError
 from ofhkit.ops import native_conv
 from ofhkit.ops.conv3x3 import convolve, mirrored
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
-from ofhkit.ops.upsample_conv import UpsampleConv2d, phase_kernel
+from ofhkit.ops.norm_upsample import hooked, norm_relu_upsample
+from ofhkit.ops.phases import phase_kernel
+from ofhkit.ops.upsample_conv import UpsampleConv2d
 
 MICRO_BATCH = 2**22  # elements of the largest map: four images of 64 channels at 128x128
 
 _aten = torch.ops.aten
 
 
-def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: nn.Conv2d) -> Tensor:
+def upsampling_head(
+    x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: nn.Conv2d, norm: nn.Module | None = None
+) -> Tensor:
     """Return ``sigmoid(conv3(relu(conv2(relu(conv1(x))))))``, where ``conv1`` upsamples twofold.
+
+    With ``norm``, what ``conv1`` reads is not ``x`` but ``relu(norm(x))``: :func:`ofhkit.ops.norm_relu_upsample`.
 
     In training on a CPU, micro-batches; elsewhere, with an implementation other than the phase form, and where one of
     the convolutions has hooks, the plain chain. The convolutions are 3x3, padded, with biases.
@@ -36,11 +42,13 @@ def upsampling_head(x: Tensor, conv1: UpsampleConv2d, conv2: nn.Conv2d, conv3: n
     torch.Size([2, 3, 16, 16])
     """
     if _in_micro_batches(x, conv1, conv2, conv3):
+        x = x if norm is None else F.relu(norm(x), inplace=True)
         first = phase_kernel(conv1.weight), conv1.bias
         return _Head.apply(
             x, conv1.implementation == "auto", *first, conv2.weight, conv2.bias, conv3.weight, conv3.bias
         )
-    x = F.relu(conv1(x), inplace=True)
+    (x,) = (conv1(x),) if norm is None else norm_relu_upsample(x, norm, conv1)
+    x = F.relu(x, inplace=True)
     x = F.relu(conv2(x), inplace=True)
     return torch.sigmoid(conv3(x))
 
@@ -52,13 +60,8 @@ def _in_micro_batches(x: Tensor, conv1: UpsampleConv2d, *others: nn.Conv2d) -> b
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and conv1.implementation in ("auto", "phase")
-        and not any(_hooked(conv) for conv in (conv1, *others))
+        and not any(hooked(conv) for conv in (conv1, *others))
     )
-
-
-def _hooked(module: nn.Module) -> bool:
-    kinds = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
-    return any(kinds)
 
 
 class _Head(torch.autograd.Function):

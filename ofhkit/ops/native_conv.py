@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.jit_c import library
-from ofhkit.ops.upsample_conv import phase_kernel, upsample_nearest
+from ofhkit.ops.phases import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
 KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their own

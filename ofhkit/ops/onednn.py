@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.ops import native_conv
-from ofhkit.ops.autotune import choose, fastest
+from ofhkit.ops.autotune import choose, fastest, key_of, may_measure
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
-from ofhkit.ops.triton_support import usable
+from ofhkit.ops.phases import unphased_kernel, upsample_nearest
+from ofhkit.ops.triton_support import takes
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
 
@@ -70,15 +71,8 @@ class FastConv2d(nn.Module):
                 return self.forward_compiled(x, skip)
         if x.device.type == "cpu":
             return self.forward_torch(x, skip)
-        if (
-            self.transposed
-            and x.is_cuda
-            and x.dtype != torch.float64
-            and usable(x)
-            and not torch.compiler.is_compiling()
-        ):
-            key = (x.device, x.dtype, x.shape, self.weight.shape, self.activation, torch.backends.cudnn.allow_tf32)
-            return fastest(key, self.candidates(x))
+        if self.transposed and may_measure(x):
+            return fastest((self.weight.shape, self.activation, *key_of(x)), self.candidates(x))
         return self._forward_public(x, skip)
 
     def forward_torch(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -89,17 +83,31 @@ class FastConv2d(nn.Module):
 
     def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return the ways to run an upsampling convolution on CUDA; the public operators come first."""
-        from ofhkit.ops import triton_conv, triton_upsample  # imports Triton
-
-        size, kind = self.weight.shape[-1] - 1, triton_conv.ACTIVATIONS[self.activation]
-        calls = {"torch": lambda: self._forward_public(x, None)}
-        for name in ("triton", "nine") if size == 3 else ("triton",):
-            if (packed := self._packed.get((name,))) is None:
-                packed = self._packed[(name,)] = triton_conv.repack(self.weight, name == "nine")
-            calls[name] = lambda packed=packed, name=name: triton_upsample.upsample_conv2d_packed(
-                x, packed, self.bias, size, name == "nine", kind
-            )
+        calls = {
+            "torch": lambda: self._forward_public(x, None),
+            "enlarged": lambda: self.forward_enlarged(upsample_nearest(x)),
+        }
+        if takes(x):
+            calls["triton"] = lambda: self.forward_triton(x)
+            if self.weight.shape[-1] == 4:
+                calls["nine"] = lambda: self.forward_triton(x, nine=True)
         return calls
+
+    def forward_triton(self, x: Tensor, nine: bool = False) -> Tensor:
+        """Upsample and convolve by the phases or the nine products, in one kernel."""
+        from ofhkit.ops import triton_conv, triton_upsample  # imports Triton, which is not everywhere
+
+        if (packed := self._packed.get(("triton", nine))) is None:
+            packed = self._packed["triton", nine] = triton_conv.repack(self.weight, nine)
+        size, kind = self.weight.shape[-1] - 1, triton_conv.ACTIVATIONS[self.activation]
+        return triton_upsample.upsample_conv2d_packed(x, packed, self.bias, size, nine, kind)
+
+    def forward_enlarged(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, which is upsampled already, by torch's operators."""
+        if (weight := self._packed.get(("enlarged",))) is None:
+            weight = self._packed[("enlarged",)] = unphased_kernel(self.weight)
+        y = F.conv2d(x, weight, self.bias, padding=self.padding)
+        return getattr(torch, f"{self.activation}_")(y) if self.activation else y
 
     def cpu_candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return the ways to run a 3x3 convolution on a CPU; torch's operators come first."""
@@ -223,10 +231,9 @@ class FusedHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run both convolutions."""
-        if not x.is_cuda or x.dtype == torch.float64 or not usable(x) or torch.compiler.is_compiling():
+        if not (may_measure(x) and takes(x)):
             return self.conv2(self.conv1(x))
-        key = (x.device, x.dtype, x.shape, self.conv1.weight.shape, torch.backends.cudnn.allow_tf32)
-        return fastest(key, self.candidates(x))
+        return fastest(("head", self.conv1.weight.shape, *key_of(x)), self.candidates(x))
 
     def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return the ways to run it on CUDA; the public operators come first."""

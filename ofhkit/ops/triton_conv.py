@@ -19,8 +19,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ofhkit.ops.phases import phase_kernel
 from ofhkit.ops.triton_support import device_of, output_like
-from ofhkit.ops.upsample_conv import phase_kernel
 
 ACTIVATIONS = {None: 0, "relu": 1, "sigmoid": 2}
 

@@ -26,6 +26,11 @@ def usable(x: Tensor) -> bool:
     return installed() and (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")
 
 
+def takes(x: Tensor) -> bool:
+    """Whether Triton kernels can run on ``x`` and know its precision."""
+    return x.dtype != torch.float64 and usable(x)
+
+
 def device_of(x: Tensor) -> contextlib.AbstractContextManager:
     """Return the context in which a kernel for ``x`` must be launched."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ofhkit.ops import triton_conv as kernels
+from ofhkit.ops.phases import phase_kernel
 from ofhkit.ops.triton_support import output_like
-from ofhkit.ops.upsample_conv import phase_kernel
 
 
 @torch.library.custom_op("ofhkit::upsample_conv2d", mutates_args=())

@@ -9,14 +9,20 @@ neither the upsampled map nor its gradient ever exists in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.ops.triton_support import usable
+from ofhkit.ops import native_conv
+from ofhkit.ops.autotune import choose_way, key_of, may_measure
+from ofhkit.ops.phases import phase_kernel, upsample_nearest
+from ofhkit.ops.triton_support import takes
 
-IMPLEMENTATIONS = ("auto", "nine", "phase", "plain", "triton")
+IMPLEMENTATIONS = ("auto", "enlarged", "nine", "phase", "plain", "triton")
 
 
 def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, implementation: str = "auto") -> Tensor:
@@ -26,10 +32,10 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
         x: The map *before* upsampling.
         weight: An odd, square kernel, as for :func:`torch.nn.functional.conv2d`.
         bias: One number an output channel.
-        implementation: ``'plain'`` upsamples and convolves; ``'phase'`` is the same function computed on the small map;
-            ``'auto'`` is phase, in training on a CPU by the kernel in C where that can be had; ``'triton'`` the phases
-            in one Triton kernel and ``'nine'`` the form with the fewest products (k = 3), both phase where Triton
-            cannot run.
+        implementation: ``'plain'`` and ``'enlarged'`` upsample and convolve; ``'phase'`` is the same function computed
+            on the small map; ``'triton'`` the phases in one Triton kernel and ``'nine'`` the form with the fewest
+            products (k = 3), both phase where Triton cannot run; ``'auto'`` is phase, in training on a CPU by the
+            kernel in C where that can be had, and on CUDA the fastest of all, measured once.
 
     Shape:
         ``x`` (N, C, H, W), ``weight`` (O, C, k, k), ``bias`` (O,) -> (N, O, 2H, 2W), any range.
@@ -45,16 +51,18 @@ def upsample_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, imple
     size = weight.shape[-1]
     if weight.ndim != 4 or weight.shape[-2] != size or size % 2 == 0:
         raise OfhkitError(f"upsample_conv2d: weight must be (O, C, k, k) with an odd k, not {tuple(weight.shape)}.")
-    if implementation == "plain":
-        return F.conv2d(upsample_nearest(x), weight, bias, padding=size // 2)
-    if size == 1:  # commutes with the upsampling
+    if size == 1 and implementation != "plain":  # commutes with the upsampling
         return upsample_nearest(F.conv2d(x, weight, bias))
-    if implementation in ("triton", "nine") and x.dtype != torch.float64 and usable(x):
-        from ofhkit.ops import triton_upsample  # imports Triton
+    if implementation == "auto" and may_measure(x):
+        given = [t for t in (x, weight, bias) if t is not None]
+        key = "conv", weight.shape, *key_of(x)
+        implementation = choose_way(key, ways(x), lambda way: (_WAYS[way](x, weight, bias),), given)
+    return _WAYS[implementation](x, weight, bias)
 
-        x, weight, bias = _autocast(x, weight, bias)
-        return triton_upsample.upsample_conv2d(x, weight, bias, implementation == "nine" and size == 3)
-    return _transposed_conv(*_autocast(x, phase_kernel(weight), bias), size // 2, implementation == "auto")
+
+def ways(x: Tensor) -> tuple[str, ...]:
+    """Return the implementations that ``'auto'`` chooses from on CUDA; the first is the reference."""
+    return ("phase", "enlarged", "triton", "nine") if takes(x) else ("phase", "enlarged")
 
 
 def check_implementation(name: str) -> None:
@@ -79,43 +87,39 @@ def set_implementation(model: nn.Module, name: str) -> nn.Module:
     return model
 
 
-def upsample_nearest(x: Tensor) -> Tensor:
-    """Repeat every pixel 2 x 2 times.
-
-    Shape:
-        (N, C, H, W) -> (N, C, 2H, 2W), any range.
-
-    >>> upsample_nearest(torch.tensor([[[[1., 2.]]]])).tolist()
-    [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
-    """
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
-def phase_kernel(weight: Tensor) -> Tensor:
-    """Return the transposed convolution's kernel that equals "nearest x2, then ``weight``"; use stride 2, padding k//2.
-
-    The sum over 2 x 2 windows is a product with a constant 0/1 matrix: differentiable, and cheap in either layout.
-
-    Shape:
-        (O, C, k, k) -> (C, O, k+1, k+1).
-
-    >>> phase_kernel(torch.ones(1, 1, 3, 3))[0, 0].int().tolist()
-    [[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]
-    """
-    out_channels, in_channels, size, _ = weight.shape
-    taps = torch.eye(size * size, device=weight.device, dtype=weight.dtype).view(size * size, 1, size, size)
-    windows = 4 * F.avg_pool2d(taps.flip(-1, -2), 2, stride=1, padding=1)  # ONNX drops a divisor_override
-    with torch.autocast(weight.device.type, enabled=False):  # sums of weights are formed at full precision
-        kernel = weight.reshape(-1, size * size) @ windows.reshape(size * size, -1)
-    return kernel.view(out_channels, in_channels, size + 1, size + 1).transpose(0, 1)
-
-
 def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return tensors
     dtype = torch.get_autocast_dtype(kind)
     return tuple(t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in tensors)
+
+
+def _plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.conv2d(upsample_nearest(x), weight, bias, padding=weight.shape[-1] // 2)
+
+
+def _phases(x: Tensor, weight: Tensor, bias: Tensor | None, native: bool = False) -> Tensor:
+    return _transposed_conv(*_autocast(x, phase_kernel(weight), bias), weight.shape[-1] // 2, native)
+
+
+def _triton(x: Tensor, weight: Tensor, bias: Tensor | None, nine: bool = False) -> Tensor:
+    if not takes(x):
+        return _phases(x, weight, bias)
+    from ofhkit.ops import triton_upsample  # imports Triton, which is not everywhere
+
+    x, weight, bias = _autocast(x, weight, bias)
+    return triton_upsample.upsample_conv2d(x, weight, bias, nine and weight.shape[-1] == 3)
+
+
+_WAYS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+    "auto": partial(_phases, native=True),
+    "enlarged": _plain,
+    "nine": partial(_triton, nine=True),
+    "phase": _phases,
+    "plain": _plain,
+    "triton": _triton,
+}
 
 
 def _transposed_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int, native: bool) -> Tensor:
@@ -135,11 +139,8 @@ class _TransposedConv(torch.autograd.Function):
     def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int, native: bool) -> Tensor:
         ctx.save_for_backward(x, kernel)
         ctx.padding = padding
-        if native:
-            from ofhkit.ops import native_conv
-
-            if native_conv.suits(x, kernel, bias, transposed=True):
-                return native_conv.upsample_conv2d(x, native_conv.pack(kernel, transposed=True), bias, relu=False)
+        if native and native_conv.suits(x, kernel, bias, transposed=True):
+            return native_conv.upsample_conv2d(x, native_conv.pack(kernel, transposed=True), bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
     @staticmethod

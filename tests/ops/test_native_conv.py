@@ -22,11 +22,10 @@ from ofhkit.ops import (
     jit_c,
     native_conv,
     onednn,
-    phase_kernel,
     upsample_conv2d,
-    upsample_nearest,
     upsampling_head,
 )
+from ofhkit.ops.phases import phase_kernel, upsample_nearest
 
 pytestmark = needs_compiler
 

@@ -43,9 +43,10 @@ import importlib.util
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name == "triton" else find(name, *a)
 from ofhkit import ops
+from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
 x, weight = torch.rand(2, 3, 4, 5), torch.rand(6, 3, 3, 3)
 plain = ops.upsample_conv2d(x, weight, implementation="plain")
-for name in ops.IMPLEMENTATIONS:
+for name in IMPLEMENTATIONS:
     assert torch.allclose(ops.upsample_conv2d(x, weight, implementation=name), plain, atol=1e-5), name
     assert torch.allclose(ops.UpsampledBatchNorm2d(3, implementation=name)(x),
                           torch.nn.BatchNorm2d(3)(x), atol=1e-5), name

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.models.layers import ConvBNReLU
-from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, affine, fold
+from ofhkit.ops import FusedDecoderBlock, UpsampleConv2d, UpsampledBatchNorm2d, WithMask, fold, norm_relu_upsample
 from ofhkit.registry import INPAINTERS
 
 
@@ -32,28 +32,8 @@ class DecoderBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(x), inplace=True)
-        return F.relu(self.bn2(self.conv(x)), inplace=True)
-
-    def fused(self) -> nn.Module:
-        """Return the same block for inference: the first normalisation has no convolution before it to go into."""
-        return nn.Sequential(affine(self.bn1, relu=True), fold(self.conv, self.bn2, "relu"))
-
-
-class FusedEncoderDecoder(nn.Module):
-    """An :class:`EncoderDecoder` with its normalisations folded, for inference."""
-
-    def __init__(self, network: EncoderDecoder):
-        super().__init__()
-        self.mask_channel = network.mask_channel
-        self.layers = nn.Sequential(
-            *(block.fused() for block in (*network.encoder, *network.decoder)),
-            fold(network.head1, activation="relu"),
-            fold(network.head2, activation="sigmoid"),
-        )
-
-    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
-        return self.layers(torch.cat((lr, mask), dim=1) if self.mask_channel else lr)
+        (x,) = norm_relu_upsample(x, self.bn1, self.conv)
+        return F.relu(self.bn2(x), inplace=True)
 
 
 @INPAINTERS.register_module()
@@ -105,4 +85,10 @@ class EncoderDecoder(nn.Module):
 
     def fused(self) -> nn.Module:
         """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
-        return FusedEncoderDecoder(self)
+        layers = nn.Sequential(
+            *(block.fused() for block in self.encoder),
+            *map(FusedDecoderBlock, self.decoder),
+            fold(self.head1, activation="relu"),
+            fold(self.head2, activation="sigmoid"),
+        )
+        return WithMask(layers, self.mask_channel)

@@ -18,86 +18,47 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.functional.resample import upsample_bicubic
+from ofhkit.functional.resample import add_enlargement
 from ofhkit.ops import (
     Conv3x3,
     FusedHead,
+    FusedResidualBlock,
     UpsampleConv2d,
     UpsampledBatchNorm2d,
+    WithEnlargement,
     fold,
-    fold_skip,
-    upsample_nearest,
+    norm_relu_upsample,
     upsampling_head,
 )
 from ofhkit.registry import UPSAMPLERS
 
 
 class ResidualBlock(nn.Module):
-    """Conv-BN-ReLU-Conv-BN-ReLU-Conv plus a skip, then (nearest x2,) BatchNorm, ReLU.
+    """Conv-BN-ReLU-Conv-BN-ReLU-Conv plus a skip.
 
-    The closing x2 is left to the next layer; ``upsample_input`` says that this block makes that of the one before.
+    ``bn3`` belongs to the nearest x2, BatchNorm and ReLU behind the block, which are left to the one that reads them.
     """
 
-    def __init__(self, in_channels: int, channels: int, upsample_input: bool):
+    def __init__(self, in_channels: int, channels: int, first: bool):
         super().__init__()
-        if upsample_input:
-            self.conv1: nn.Conv2d = UpsampleConv2d(in_channels, channels, 3, bias=False)
+        if first:
+            self.conv1: nn.Conv2d = Conv3x3(in_channels, channels, padding=1, bias=False)
         else:
-            self.conv1 = Conv3x3(in_channels, channels, padding=1, bias=False)
+            self.conv1 = UpsampleConv2d(in_channels, channels, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = Conv3x3(channels, channels, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = Conv3x3(channels, channels, padding=1, bias=False)
         self.skip = nn.Identity() if in_channels == channels else nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn3 = UpsampledBatchNorm2d(channels)
-        self.upsample_input = upsample_input
 
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.skip(x)
-        if self.upsample_input:
-            skip = upsample_nearest(skip)
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+    def forward(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
+        """Read the face, or nearest x2, BatchNorm (the block before's ``norm``) and ReLU of what that block gave."""
+        readers = self.conv1, self.skip
+        y, skip = (layer(x) for layer in readers) if norm is None else norm_relu_upsample(x, norm, *readers)
+        y = F.relu(self.bn1(y), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.conv3(y) + skip
-        return F.relu(self.bn3(y), inplace=True)
-
-    def fused(self) -> nn.Module:
-        """Return the same block with its normalisations folded, for inference."""
-        return FusedResidualBlock(self)
-
-
-class FusedResidualBlock(nn.Module):
-    """A :class:`ResidualBlock` in three convolutions: the last normalisation's scale goes into both branches."""
-
-    def __init__(self, block: ResidualBlock):
-        super().__init__()
-        self.conv1 = fold(block.conv1, block.bn1, "relu")
-        self.conv2 = fold(block.conv2, block.bn2, "relu")
-        self.conv3 = fold(block.conv3, block.bn3, "relu")
-        self.skip = fold_skip(block.skip, block.bn3)
-        self.upsample_input = block.upsample_input
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.skip(x)
-        if self.upsample_input:
-            skip = upsample_nearest(skip)
-        return self.conv3(self.conv2(self.conv1(x)), skip)
-
-
-def add_enlargement(detail: Tensor, lr: Tensor) -> Tensor:
-    """The bicubic enlargement of ``lr`` plus ``detail``, which (0, 1) is stretched to (-1, 1)."""
-    return 2 * detail - 1 + upsample_bicubic(lr, detail.shape[-1] // lr.shape[-1])
-
-
-class WithEnlargement(nn.Module):
-    """A network that says what the bicubic enlargement of its input misses."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return add_enlargement(self.network(lr), lr)
+        return self.conv3(y) + skip
 
 
 @UPSAMPLERS.register_module()
@@ -129,9 +90,7 @@ class ResidualUpsampler(nn.Module):
         self.image_skip = image_skip
         widths = (3, *channels)
         self.scale = 2 ** len(channels)
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(widths[i], widths[i + 1], upsample_input=i > 0) for i in range(len(channels)))
-        )
+        self.blocks = nn.ModuleList(ResidualBlock(widths[i], widths[i + 1], first=i == 0) for i in range(len(channels)))
         self.head1 = UpsampleConv2d(widths[-1], head_channels[0], 3)
         self.head2 = nn.Conv2d(head_channels[0], head_channels[1], 3, padding=1)
         self.head3 = nn.Conv2d(head_channels[1], 3, 3, padding=1)
@@ -144,14 +103,16 @@ class ResidualUpsampler(nn.Module):
         nn.init.normal_(self.head3.weight, std=0.3 / (9 * head_channels[1]) ** 0.5)  # a first face of even grey
 
     def forward(self, lr: Tensor) -> Tensor:
-        x = self.blocks(lr)  # (N, 64, 64, 64) for 16x16
-        x = upsampling_head(x, self.head1, self.head2, self.head3)
+        x, norm = lr, None
+        for block in self.blocks:
+            x, norm = block(x, norm), block.bn3  # 16x16, 32x32, 64x64
+        x = upsampling_head(x, self.head1, self.head2, self.head3, norm)  # 128x128
         return add_enlargement(x, lr) if self.image_skip else x
 
     def fused(self) -> nn.Module:
         """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
         network = nn.Sequential(
-            *(block.fused() for block in self.blocks),
+            *map(FusedResidualBlock, self.blocks),
             fold(self.head1, activation="relu"),
             FusedHead(fold(self.head2, activation="relu"), fold(self.head3, activation="sigmoid")),
         )

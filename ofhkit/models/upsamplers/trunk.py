@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import upsample_bicubic
-from ofhkit.ops import Conv3x3, fold
+from ofhkit.ops import Conv3x3, FusedTrunk
 from ofhkit.registry import UPSAMPLERS
 
 
@@ -91,37 +91,3 @@ class TrunkUpsampler(nn.Module):
     def fused(self) -> nn.Module:
         """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
         return FusedTrunk(self)
-
-
-class FusedTrunk(nn.Module):
-    """A :class:`TrunkUpsampler` whose convolutions take bias and ReLU along; ReLU and sub-pixel x2 commute."""
-
-    def __init__(self, network: TrunkUpsampler):
-        super().__init__()
-        self.scale = network.scale
-        self.first = fold(network.first)
-        self.register_buffer("position", network.position.detach().clone())
-        self.blocks = nn.Sequential(*(FusedBlock(block) for block in network.blocks))
-        self.ladder = nn.ModuleList(fold(rung, activation="relu") for rung in network.ladder)
-        self.last = fold(network.last)
-
-    def forward(self, completed: Tensor, mask: Tensor) -> Tensor:
-        x = self.blocks(self.first(torch.cat((2 * completed - 1, mask), 1)) + self.position)
-        for rung in self.ladder:
-            x = F.pixel_shuffle(rung(x), 2)
-        return upsample_bicubic(completed, self.scale) + self.last(x)
-
-
-class FusedBlock(nn.Module):
-    """A :class:`GatedBlock` whose first convolution takes its ReLU along."""
-
-    def __init__(self, block: GatedBlock):
-        super().__init__()
-        self.conv1 = fold(block.conv1, activation="relu")
-        self.conv2 = fold(block.conv2)
-        self.register_buffer("weight", block.gate.weight.detach().clone())
-        self.register_buffer("bias", block.gate.bias.detach().clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate = torch.sigmoid(F.linear(x.mean((2, 3)), self.weight, self.bias))
-        return torch.addcmul(x, self.conv2(self.conv1(x)), gate[:, :, None, None])

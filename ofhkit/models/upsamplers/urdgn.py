@@ -9,28 +9,11 @@ normalisation carry no bias (it would cancel); the x2 is made by the convolution
 
 from __future__ import annotations
 
-import copy
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.ops import UpsampleConv2d, fold
+from ofhkit.ops import UpsampleConv2d, fold, signed_range
 from ofhkit.registry import UPSAMPLERS
-
-
-class FusedURDGN(nn.Module):
-    """A :class:`URDGN` with its normalisations and the output's change of range folded, for inference."""
-
-    def __init__(self, network: URDGN):
-        super().__init__()
-        layers = [fold(getattr(network, f"conv{i}"), getattr(network, f"bn{i}"), "relu") for i in range(1, 5)]
-        last = copy.deepcopy(network.conv5).requires_grad_(False)  # its output, plus one, halved
-        last.weight.mul_(0.5)
-        last.bias.add_(1).mul_(0.5)
-        self.layers = nn.Sequential(*layers, fold(last))
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return self.layers(2 * lr - 1)
 
 
 @UPSAMPLERS.register_module()
@@ -75,4 +58,6 @@ class URDGN(nn.Module):
 
     def fused(self) -> nn.Module:
         """Return the same function for inference; see :func:`ofhkit.ops.fuse`."""
-        return FusedURDGN(self)
+        signed, unsigned = signed_range()
+        layers = [fold(getattr(self, f"conv{i}"), getattr(self, f"bn{i}"), "relu") for i in range(1, 5)]
+        return nn.Sequential(signed, *layers, fold(self.conv5, unsigned))

@@ -1,0 +1,143 @@
+"""The fast twins of the networks' blocks, for inference: built from a block's layers, sharing nothing with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofhkit.functional.resample import add_enlargement, upsample_bicubic
+from ofhkit.ops.autotune import fastest, key_of, may_measure
+from ofhkit.ops.folding import ChannelAffine, affine, fold, fold_skip
+from ofhkit.ops.onednn import FastConv2d
+from ofhkit.ops.phases import upsample_nearest
+from ofhkit.ops.triton_support import takes
+from ofhkit.ops.upsample_conv import UpsampleConv2d
+
+
+class FusedResidualBlock(nn.Module):
+    """Conv-BN-ReLU-Conv-BN-ReLU-Conv plus a skip, BN, ReLU, in three convolutions.
+
+    The last normalisation's scale goes into both branches. Where the first convolution makes a x2, so does the skip.
+
+    Args:
+        block: with ``conv1, bn1, conv2, bn2, conv3, bn3`` and ``skip``.
+    """
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.conv1 = fold(block.conv1, block.bn1, "relu")
+        self.conv2 = fold(block.conv2, block.bn2, "relu")
+        self.conv3 = fold(block.conv3, block.bn3, "relu")
+        self.skip = fold_skip(block.skip, block.bn3)
+        self.upsample_input = isinstance(block.conv1, UpsampleConv2d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.skip(x)
+        if self.upsample_input:
+            skip = upsample_nearest(skip)
+        return self.conv3(self.conv2(self.conv1(x)), skip)
+
+
+class FusedDecoderBlock(nn.Sequential):
+    """Nearest x2, BN, ReLU, Conv, BN, ReLU: the first normalisation has no convolution before it to go into.
+
+    On CUDA it runs in the fastest of the ways that agree: by torch, or by Triton with the ReLU, or with the x2 as well.
+
+    Args:
+        block: with ``bn1, conv, bn2``.
+    """
+
+    def __init__(self, block: nn.Module):
+        super().__init__(affine(block.bn1, relu=True), fold(block.conv, block.bn2, "relu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if may_measure(x) and takes(x) and isinstance(self[1], FastConv2d):
+            return fastest(("affine", self[1].weight.shape, *key_of(x)), self.candidates(x))
+        return super().forward(x)
+
+    def candidates(self, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Return the ways to run it on CUDA; the public operators come first."""
+        from ofhkit.ops.triton_norm import affine_relu_upsample  # imports Triton, which is not everywhere
+
+        norm, conv = self
+        numbers = norm.scale.flatten(), norm.shift.flatten(), norm.relu
+        calls = {"torch": lambda: conv.forward_torch(norm(x))}
+        calls["enlarged"] = lambda: conv.forward_enlarged(affine_relu_upsample(x, *numbers, True))
+        calls["triton"] = lambda: conv.forward_triton(affine_relu_upsample(x, *numbers, False))
+        if conv.weight.shape[-1] == 4:
+            calls["nine"] = lambda: conv.forward_triton(affine_relu_upsample(x, *numbers, False), nine=True)
+        return calls
+
+
+class FusedGatedBlock(nn.Module):
+    """``x + gate * conv(relu(conv(x)))`` whose first convolution takes its ReLU along.
+
+    Args:
+        block: with ``conv1, conv2`` and the linear layer ``gate`` that reads the mean of ``x``.
+    """
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.conv1 = fold(block.conv1, activation="relu")
+        self.conv2 = fold(block.conv2)
+        self.register_buffer("weight", block.gate.weight.detach().clone())
+        self.register_buffer("bias", block.gate.bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = torch.sigmoid(F.linear(x.mean((2, 3)), self.weight, self.bias))
+        return torch.addcmul(x, self.conv2(self.conv1(x)), gate[:, :, None, None])
+
+
+class FusedTrunk(nn.Module):
+    """A trunk of gated blocks and a sub-pixel ladder; convolutions take bias and ReLU along, and ReLU and x2 commute.
+
+    Args:
+        network: with ``first, position, blocks, ladder, last`` and ``scale``.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.scale = network.scale
+        self.first = fold(network.first)
+        self.register_buffer("position", network.position.detach().clone())
+        self.blocks = nn.Sequential(*(FusedGatedBlock(block) for block in network.blocks))
+        self.ladder = nn.ModuleList(fold(rung, activation="relu") for rung in network.ladder)
+        self.last = fold(network.last)
+
+    def forward(self, completed: Tensor, mask: Tensor) -> Tensor:
+        x = self.blocks(self.first(torch.cat((2 * completed - 1, mask), 1)) + self.position)
+        for rung in self.ladder:
+            x = F.pixel_shuffle(rung(x), 2)
+        return upsample_bicubic(completed, self.scale) + self.last(x)
+
+
+class WithMask(nn.Module):
+    """Layers that read a face, or a face and its mask as a fourth channel."""
+
+    def __init__(self, layers: nn.Module, mask_channel: bool):
+        super().__init__()
+        self.mask_channel = mask_channel
+        self.layers = layers
+
+    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+        return self.layers(torch.cat((lr, mask), dim=1) if self.mask_channel else lr)
+
+
+class WithEnlargement(nn.Module):
+    """A network that says what the bicubic enlargement of its input misses."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return add_enlargement(self.network(lr), lr)
+
+
+def signed_range() -> tuple[ChannelAffine, ChannelAffine]:
+    """Return the maps from [0, 1] to [-1, 1] and back; :func:`fold` takes the second for a normalisation."""
+    one, half = torch.ones(1), torch.full((1,), 0.5)
+    return ChannelAffine(2 * one, -one), ChannelAffine(half, half)

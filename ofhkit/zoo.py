@@ -17,12 +17,12 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import check_finite, save_weights
 from ofhkit.training.curriculum import MODEL
 from ofhkit.training.pipeline_file import open_pipeline
-from ofhkit.training.runner import pick_device
 
 __all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.registry import ROLES, plugins
 
-_FACE, _TINY, _MASK = (1, 3, 128, 128), (1, 3, 16, 16), (1, 1, 16, 16)
+_FACE, _TINY, _MASK = (1, 3, HR_SIZE, HR_SIZE), (1, 3, LR_SIZE, LR_SIZE), (1, 1, LR_SIZE, LR_SIZE)
 INPUTS = {
     "inpainter": (_TINY, _MASK),
     "upsampler": (_TINY, _MASK),  # as many of these as ``forward`` takes

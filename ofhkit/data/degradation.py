@@ -18,6 +18,7 @@ from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.parsing import flip_parsing
 from ofhkit.functional.random import hash_integers
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
 from ofhkit.registry import DEGRADATIONS, OCCLUDERS
 
 
@@ -40,7 +41,7 @@ class RandomRectangle:
         min_side: shortest side.
     """
 
-    def __init__(self, min_area: int = 17, max_area: int = 63, min_side: int = 3):
+    def __init__(self, min_area: int = MIN_HOLE, max_area: int = MAX_HOLE, min_side: int = 3):
         if not 0 < min_area <= max_area:
             raise OfhkitError(f"RandomRectangle: need 0 < min_area <= max_area, got {min_area} and {max_area}")
         self.min_area, self.max_area, self.min_side = min_area, max_area, min_side
@@ -87,7 +88,7 @@ class Degradation(BaseDataPreprocessor):
         - ``lr_gt``, ``lr``: (N, 3, size, size) in [0, 1]; ``mask``: (N, 1, size, size), 1 = occluded
     """
 
-    def __init__(self, occluder: Any = None, size: int = 16, flip: bool = True, seed: int = 0, test_seed: int = 0):
+    def __init__(self, occluder: Any = None, size: int = LR_SIZE, flip: bool = True, seed: int = 0, test_seed: int = 0):
         super().__init__(non_blocking=True)
         self.occluder = OCCLUDERS.build(occluder or dict(type="RandomRectangle"))
         self.size, self.flip, self.seed, self.test_seed = size, flip, seed, test_seed

@@ -13,7 +13,8 @@ import torch
 from ofhkit.data.celeba.prepare import landmark_reader
 from ofhkit.data.pictures import FolderImages, decode
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE
+from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import DATASETS
 
 
@@ -93,7 +94,7 @@ class ImageFolder(torch.utils.data.Dataset):
         return item
 
 
-def resize_face(image: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+def resize_face(image: np.ndarray, size: int = HR_SIZE) -> np.ndarray:
     """Bring a square picture to ``size`` without aliasing.
 
     Shape:

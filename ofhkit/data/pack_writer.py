@@ -15,6 +15,7 @@ import numpy as np
 from ofhkit.data.packed import FORMAT, SPLITS, VERSION, hash_parts, is_pack
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write
+from ofhkit.functional.task import HR_SIZE
 
 POINTS = 5 + 68
 
@@ -52,7 +53,7 @@ class PackWriter:
         landmark_source: str,
         settings: dict,
         parsing: bool = False,
-        image_size: int = 128,
+        image_size: int = HR_SIZE,
     ):
         self.root = Path(root)
         if is_pack(self.root):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ofhkit.data.sampler import fetch
@@ -13,6 +12,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.pipelines import Pipeline
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, HALLUCINATORS, UPSAMPLERS
+from ofhkit.runtime.devices import device_of
 
 __all__ = ["MEAN_FACE", "with_baselines"]
 
@@ -64,8 +64,7 @@ def _assemble(
     """A row without a weights file of its own: its ``sha256`` is empty, whoever's inpainter (with ``info``) it has."""
     model = HALLUCINATORS.build(dict(type="FaceHallucinator", inpainter=inpainter, upsampler=upsampler))
     model.info = {"budget": 0.0, **(info or {}), "method": method}
-    device = next((t.device for t in like.model.state_dict().values()), torch.device("cpu"))
-    return Pipeline(method, name, model.to(device).eval(), like.config)
+    return Pipeline(method, name, model.to(device_of(like.model)).eval(), like.config)
 
 
 def _mean_face(config: Any) -> nn.Module:

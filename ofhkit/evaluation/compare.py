@@ -26,10 +26,10 @@ from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
+from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_first
 from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
-from ofhkit.training.runner import pick_device
 
 __all__ = ["compare"]
 

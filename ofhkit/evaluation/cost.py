@@ -10,8 +10,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ofhkit.functional.task import LR_SIZE
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.ops import set_implementation
+from ofhkit.runtime.devices import device_of
 
 __all__ = ["count_gmacs", "count_parameters", "milliseconds"]
 
@@ -30,7 +32,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 @torch.no_grad()
-def count_gmacs(model: BaseHallucinator, size: int = 16) -> float:
+def count_gmacs(model: BaseHallucinator, size: int = LR_SIZE) -> float:
     """Billions of multiplications (convolutions and matrix products) a face, of the whole pipeline, as published.
 
     Faster ways to compute the same function (:mod:`ofhkit.ops`) are not credited here but in the milliseconds.
@@ -42,7 +44,7 @@ def count_gmacs(model: BaseHallucinator, size: int = 16) -> float:
 
 
 @torch.no_grad()
-def milliseconds(model: BaseHallucinator, batch_size: int, size: int = 16) -> float:
+def milliseconds(model: BaseHallucinator, batch_size: int, size: int = LR_SIZE) -> float:
     """Median time a face of :meth:`predict` at this batch size, on the model's device."""
     question = _question(model, batch_size, size)
     wait = torch.cuda.synchronize if question[0].is_cuda else lambda: None
@@ -60,7 +62,7 @@ def milliseconds(model: BaseHallucinator, batch_size: int, size: int = 16) -> fl
 
 def _question(model: nn.Module, count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces of noise with a centred hole, on the model's device."""
-    device = next((t.device for t in model.state_dict().values()), torch.device("cpu"))
+    device = device_of(model)
     mask = torch.zeros(count, 1, size, size, device=device)
     mask[..., size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
     lr = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)

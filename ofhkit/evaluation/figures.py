@@ -15,6 +15,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.pipelines import PAPER_ORDER
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.functional.grids import face_grid
+from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.registry import LANDMARK_PRIORS
 
 __all__ = ["Gallery", "draw_landmarks", "leading", "make_gallery"]
@@ -88,9 +89,9 @@ def draw_landmarks(gallery: Gallery) -> np.ndarray:
 def _with_points(faces: Tensor, truth: Tensor, found: Tensor | None) -> Tensor:
     """Enlarged faces (N, 3, H, W) with both sets of points (N, 68, 2) on them."""
     large = faces.repeat_interleave(_ENLARGED, 2).repeat_interleave(_ENLARGED, 3)
-    images = (large * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    images = to_uint8(large)
     for i, image in enumerate(images):
         for points, colour in ((truth[i], _TRUE), (None if found is None else found[i], _FOUND)):
             for x, y in () if points is None else (_ENLARGED * (points + 0.5) - 0.5).round().int().tolist():
                 cv2.circle(image, (x, y), 2, colour, -1, cv2.LINE_AA)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    return to_float(images)

@@ -19,10 +19,10 @@ from ofhkit.evaluation.scoring import STANDARD
 from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS
+from ofhkit.runtime.devices import device_of, pick_device
 from ofhkit.runtime.progress import say
 from ofhkit.training.curriculum import WEIGHTS, Options, run_curriculum
 from ofhkit.training.recipes import load_component
-from ofhkit.training.runner import pick_device
 
 __all__ = ["measure_realism", "realism_table"]
 
@@ -70,7 +70,7 @@ def measure_realism(
 
 
 def _predictor(network: torch.nn.Module):
-    device = next(network.parameters()).device
+    device = device_of(network)
 
     @torch.no_grad()
     def predict(hr: Tensor) -> Tensor:

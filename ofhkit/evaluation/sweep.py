@@ -25,6 +25,7 @@ from ofhkit.evaluation.plots import line_chart
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.functional.task import LR_SIZE
 from ofhkit.metrics import LRPSNR, PSNR, SSIM
 from ofhkit.registry import DEGRADATIONS
 from ofhkit.runtime.progress import say
@@ -53,7 +54,7 @@ class Sweep:
     columns: dict[str, Tensor]
 
 
-def holes_of(kind: str, size: int = 16) -> dict[str, dict[str, Any]]:
+def holes_of(kind: str, size: int = LR_SIZE) -> dict[str, dict[str, Any]]:
     """The occluders of a sweep: centred squares 4x4 to 8x8, or an 8x8 hole in each corner.
 
     Raises:

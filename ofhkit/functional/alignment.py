@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 import cv2
 import numpy as np
 
+from ofhkit.functional.task import HR_SIZE
+
 if TYPE_CHECKING:  # torch is not imported here: light processes use this module
     from torch import Tensor
 
 Points = TypeVar("Points", np.ndarray, "Tensor")
 
-CROP_SIZE = 128
 DEFAULT_TEMPLATE = ((39.0, 36.0), (88.0, 36.0), (63.5, 63.4), (41.6, 86.0), (85.4, 86.0))
 """Left eye, right eye, nose tip, left and right mouth corner in a 128x128 crop (left of the picture)."""
 
@@ -87,7 +88,7 @@ def invert(matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, -linear @ matrix[..., 2:] + 0.0], -1)
 
 
-def crop_matrix(points: np.ndarray, template: np.ndarray = DEFAULT_TEMPLATE, size: int = CROP_SIZE) -> np.ndarray:
+def crop_matrix(points: np.ndarray, template: np.ndarray = DEFAULT_TEMPLATE, size: int = HR_SIZE) -> np.ndarray:
     """Matrix from picture pixels to crop pixels for one face or many.
 
     Args:
@@ -101,11 +102,11 @@ def crop_matrix(points: np.ndarray, template: np.ndarray = DEFAULT_TEMPLATE, siz
     Raises:
         ValueError: the points coincide.
     """
-    template = (np.asarray(template, np.float64) + 0.5) * (size / CROP_SIZE) - 0.5
+    template = (np.asarray(template, np.float64) + 0.5) * (size / HR_SIZE) - 0.5
     return similarity(np.asarray(points, np.float64), template)
 
 
-def warp(image: np.ndarray, matrix: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+def warp(image: np.ndarray, matrix: np.ndarray, size: int = HR_SIZE) -> np.ndarray:
     """Resample a picture into a crop: cubic at n x n samples a pixel, then their mean, reflected beyond the border.
 
     n is 2, or more where a crop pixel covers more than two picture pixels, so that large pictures do not alias.
@@ -123,7 +124,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = CROP_SIZE) -> np.nda
     return cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def outside_fraction(matrix: np.ndarray, height: int, width: int, size: int = CROP_SIZE) -> float:
+def outside_fraction(matrix: np.ndarray, height: int, width: int, size: int = HR_SIZE) -> float:
     """Share of the crop's pixels whose centres lie outside the picture.
 
     Shape:

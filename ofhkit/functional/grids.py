@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ofhkit.files import atomic_write
+from ofhkit.functional.images import encode_png, to_uint8
 
 _MARGIN, _TITLE, _LABEL = 4, 20, 84
 
@@ -39,8 +39,7 @@ def face_grid(columns: Mapping[str, Tensor], size: int = 128, rows: Sequence[str
         left = margin + c * step
         _write(canvas, title, (left, _TITLE - 6))
         cells = F.interpolate(faces.detach().float().cpu(), size=(size, size), mode="nearest")
-        cells = (cells.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        for r, cell in enumerate(cells):
+        for r, cell in enumerate(to_uint8(cells)):
             top = _TITLE + r * step
             canvas[top : top + size, left : left + size] = cell
     return canvas
@@ -52,6 +51,4 @@ def _write(canvas: np.ndarray, text: str, at: tuple[int, int]) -> None:
 
 def write_png(path: Path, image: np.ndarray) -> Path:
     """Write (H, W, 3) uint8 RGB as PNG, atomically."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    assert done
-    return atomic_write(path, data.tobytes())
+    return atomic_write(path, encode_png(image))

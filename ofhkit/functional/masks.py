@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.random import hash_integers
+from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
 
 
-def rectangle_mask(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int = 16) -> Tensor:
+def rectangle_mask(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int = LR_SIZE) -> Tensor:
     """Draw one filled rectangle an image.
 
     Args:
@@ -44,11 +45,11 @@ def _sides(min_side: int, max_side: int, min_area: int, max_area: int) -> Tensor
 def random_rectangles(
     keys: Tensor,
     seed: int,
-    size: int = 16,
+    size: int = LR_SIZE,
     min_side: int = 3,
     max_side: int = 16,
-    min_area: int = 17,
-    max_area: int = 63,
+    min_area: int = MIN_HOLE,
+    max_area: int = MAX_HOLE,
 ) -> Tensor:
     """Draw one random rectangular hole an image, a pure function of (seed, key).
 

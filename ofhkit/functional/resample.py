@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.precision import constant, measuring_dtype, no_autocast
+from ofhkit.functional.task import LR_SIZE
 
 __all__ = ["add_enlargement", "cubic_matrix", "downsample_cubic", "upsample_bicubic"]
 
@@ -50,7 +51,7 @@ def _cubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def downsample_cubic(hr: Tensor, size: int = 16) -> Tensor:
+def downsample_cubic(hr: Tensor, size: int = LR_SIZE) -> Tensor:
     """Shrink float images with the antialiased cubic filter; the result may leave [0, 1] slightly: clamp it yourself.
 
     Shape:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE, similarity
+from ofhkit.functional.alignment import DEFAULT_TEMPLATE, similarity
+from ofhkit.functional.task import HR_SIZE
 from ofhkit.rendering.scene import Scene
 
-IMAGE_SIZE = CROP_SIZE
+IMAGE_SIZE = HR_SIZE
 SAMPLES = 2  # rendered pixels per picture pixel, along each axis
 RENDER_SIZE = IMAGE_SIZE * SAMPLES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ofhkit.functional.alignment import CROP_SIZE, invert, transform_points
+from ofhkit.functional.alignment import invert, transform_points
+from ofhkit.functional.task import HR_SIZE
 
 __all__ = ["draw_overlay", "draw_sureness", "paste_back"]
 
@@ -32,7 +33,7 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.
     ([200, 200, 200], [90, 90, 90])
     """
     back = invert(matrix)
-    corners = transform_points(back, np.array([[0, 0], [0, CROP_SIZE], [CROP_SIZE, 0], [CROP_SIZE, CROP_SIZE]]) - 0.5)
+    corners = transform_points(back, np.array([[0, 0], [0, HR_SIZE], [HR_SIZE, 0], [HR_SIZE, HR_SIZE]]) - 0.5)
     left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
     right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (pixels.shape[1], pixels.shape[0]))
     if right <= left or bottom <= top:
@@ -41,9 +42,9 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.
     fade = _soft_square()
     factor = np.sqrt(abs(np.linalg.det(back[:, :2])))
     if factor < 0.75:  # the photograph's face is smaller than the crop: shrink first, so that nothing aliases
-        side = max(1, round(CROP_SIZE * factor))
+        side = max(1, round(HR_SIZE * factor))
         sr, fade = (cv2.resize(x, (side, side), interpolation=cv2.INTER_AREA) for x in (sr, fade))
-        step = CROP_SIZE / side
+        step = HR_SIZE / side
         back = np.column_stack([back[:, :2] * step, back @ np.array([(step - 1) / 2] * 2 + [1.0])])
     back = back.copy()
     back[:, 2] -= (left, top)
@@ -79,7 +80,7 @@ def in_the_form_of(pixels: np.ndarray, rgb: np.ndarray) -> np.ndarray:
 
 def _soft_square() -> np.ndarray:
     """1 inside the crop, falling to 0 at its border along a cosine."""
-    distance = np.minimum(np.arange(CROP_SIZE) + 0.5, CROP_SIZE - 0.5 - np.arange(CROP_SIZE))
+    distance = np.minimum(np.arange(HR_SIZE) + 0.5, HR_SIZE - 0.5 - np.arange(HR_SIZE))
     ramp = (1 - np.cos(np.pi * np.clip(distance / BORDER, 0, 1))) / 2
     return (ramp[:, None] * ramp[None, :]).astype(np.float32)
 
@@ -108,7 +109,7 @@ def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.
     for band, red in enumerate(RED):
         tint = np.rint(0.45 * np.arange(256) + 0.55 * red).astype(np.uint8)
         out[..., band] = np.where(hole, tint[out[..., band]], out[..., band])
-    ends = np.array([[0, 0], [CROP_SIZE - 1, 0], [CROP_SIZE - 1, CROP_SIZE - 1], [0, CROP_SIZE - 1]], float)
+    ends = np.array([[0, 0], [HR_SIZE - 1, 0], [HR_SIZE - 1, HR_SIZE - 1], [0, HR_SIZE - 1]], float)
     thick = max(1, round(max(rgb.shape[:2]) / 400))
     for matrix in matrices:
         corners = (transform_points(invert(matrix), ends) + 0.5) * factor - 0.5

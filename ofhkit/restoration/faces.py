@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.alignment import CROP_SIZE, DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
+from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
+from ofhkit.functional.images import to_float
 from ofhkit.functional.landmarks import five_points
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 
 __all__ = ["LR_SIZE", "FaceFinder", "Seen", "scaling", "see"]
 
-LR_SIZE = 16
 NET = 112
 HIDDEN_SHARE = 1 / 8  # of a low-resolution pixel, from which on it counts as hidden
 SCORE = 0.4
@@ -53,25 +54,25 @@ def scaling(side: int) -> np.ndarray:
     >>> scaling(256)[0].tolist()
     [0.5, 0.0, -0.25]
     """
-    factor = CROP_SIZE / side
+    factor = HR_SIZE / side
     return np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2]])
 
 
 def see(rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray | None) -> Seen:
     """Crop and shrink one face; without a matrix the picture is the low-resolution face itself."""
     if matrix is None:
-        lr = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
+        lr = to_float(rgb)
         return Seen(None, lr, torch.from_numpy(hole)[None].float())
-    plain = rgb.shape[:2] == (CROP_SIZE, CROP_SIZE) and np.array_equal(matrix, scaling(CROP_SIZE))
+    plain = rgb.shape[:2] == (HR_SIZE, HR_SIZE) and np.array_equal(matrix, scaling(HR_SIZE))
     crop = rgb if plain else warp(rgb, matrix)
-    cover = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+    cover = np.zeros((HR_SIZE, HR_SIZE), np.uint8)
     if hole.any():
         full = (hole * 255).astype(np.uint8)
         cover = full if plain else _warp_mask(full, matrix)
         crop = cv2.inpaint(np.ascontiguousarray(crop), (cover > 2).astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    block = CROP_SIZE // LR_SIZE
+    block = HR_SIZE // LR_SIZE
     share = (cover > 127).reshape(LR_SIZE, block, LR_SIZE, block).mean((1, 3))
-    x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 255
+    x = to_float(crop)[None]
     lr = downsample_cubic(x, LR_SIZE).clamp(0, 1)[0]
     return Seen(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float())
 
@@ -81,12 +82,12 @@ def _warp_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     n = 4
     fine = matrix * n
     fine[:, 2] += (n - 1) / 2
-    size = (n * CROP_SIZE, n * CROP_SIZE)
+    size = (n * HR_SIZE, n * HR_SIZE)
     shrink = 1 / np.sqrt(abs(np.linalg.det(fine[:, :2])))
     if shrink > 1:  # every fine sample covers more than a pixel: average first
         mask = cv2.blur(mask, (int(np.ceil(shrink)),) * 2)
     samples = cv2.warpAffine(mask, fine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return cv2.resize(samples, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(samples, (HR_SIZE, HR_SIZE), interpolation=cv2.INTER_AREA)
 
 
 class FaceFinder:
@@ -146,7 +147,7 @@ class FaceFinder:
         """Five points in picture pixels by the network that reads detected boxes; None where they make no face."""
         side = max(box[2:4])
         left, top = box[0] + (box[2] - side) / 2, box[1] + (box[3] - side) / 2
-        factor = CROP_SIZE / side
+        factor = HR_SIZE / side
         matrix = np.array([[factor, 0, -left * factor], [0, factor, -top * factor]])
         crop = see(rgb, hole, matrix).crop
         x = torch.from_numpy(cv2.resize(crop, (NET, NET), interpolation=cv2.INTER_AREA)).to(self.device)
@@ -158,7 +159,7 @@ class FaceFinder:
 
     def _refine(self, rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
         """Read the points again in the aligned crop; None where they fit the template badly, so that it is no face."""
-        x = torch.from_numpy(see(rgb, hole, matrix).crop).to(self.device).permute(2, 0, 1)[None].float() / 255
+        x = to_float(see(rgb, hole, matrix).crop)[None].to(self.device)
         points = five_points(self.refiner(x)[0].double().cpu().numpy())
         full = np.vstack([matrix, (0, 0, 1)])
         again = self._fit(points, hole, np.linalg.inv(full)[:2])

@@ -14,6 +14,7 @@ from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import fuse
 from ofhkit.restoration.sureness import spread_of
+from ofhkit.runtime.devices import device_of
 
 __all__ = ["Hallucinated", "Result", "device_of", "faster", "hallucinate", "run_batches"]
 
@@ -137,15 +138,6 @@ def _check_values(batch: np.ndarray) -> bool:
     if not (np.isfinite(batch).all() and batch.min(initial=0) >= 0 and batch.max(initial=0) <= 1):
         raise OfhkitError("a float image must lie in [0, 1] and hold no NaN; divide by 255, or pass uint8")
     return False
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where a model's tensors are; the CPU where it has none.
-
-    >>> device_of(nn.ReLU())
-    device(type='cpu')
-    """
-    return next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 def faster(model: nn.Module) -> nn.Module:

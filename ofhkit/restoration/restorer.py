@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.functional.alignment import CROP_SIZE, transform_points
+from ofhkit.functional.alignment import transform_points
+from ofhkit.functional.images import to_uint8
+from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
 from ofhkit.models.hallucinators import BaseHallucinator
 from ofhkit.restoration.composition import in_the_form_of, paste_back
-from ofhkit.restoration.faces import LR_SIZE, FaceFinder, Seen, scaling, see
+from ofhkit.restoration.faces import FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
 from ofhkit.restoration.inference import device_of, faster, run_batches
 from ofhkit.restoration.pictures import Picture
@@ -26,7 +28,6 @@ __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 KINDS = ("auto", "tiny", "aligned", "photo")
 PASTE = ("auto", "hole", "face")
 UNTOUCHED = "no hole: nothing restored"
-TRAINED_AREA = 63  # of 256: the largest hole of the paper's training
 BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
 MANY = 32  # faces for which it pays to bring the networks into their fast forms
 WAITING_PIXELS = 40_000_000  # of pictures that wait for a batch to fill up: what memory holds
@@ -182,9 +183,9 @@ class Restorer:
         except (cv2.error, MemoryError, OSError, ValueError, RuntimeError) as error:  # it must not end a long run
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             return Outcome(picture, hole=hole, error=f"it could not be processed ({reason})", notes=picture.notes)
-        if max(areas) > TRAINED_AREA:
+        if max(areas) > MAX_HOLE:
             notes.append(
-                f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {TRAINED_AREA} "
+                f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {MAX_HOLE} "
                 "that the models are trained for"
             )
         return _Plan(picture, kind, hole, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
@@ -270,16 +271,13 @@ def _is_crop(matrix: np.ndarray, side: int, hidden: bool) -> bool:
 
 
 def _face(plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> RestoredFace:
-    def array(x: Tensor) -> np.ndarray:
-        return (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
     hole = mask[0].numpy() > 0.5
-    scale = CROP_SIZE // LR_SIZE
+    scale = HR_SIZE // LR_SIZE
     return RestoredFace(
-        sr=array(out.sr[i]),
+        sr=to_uint8(out.sr[i]),
         seen=plan.seen[k].crop,
-        lr=array(lr * (1 - mask)),
-        completed=array(out.completed[i].clamp(0, 1)),
+        lr=to_uint8(lr * (1 - mask)),
+        completed=to_uint8(out.completed[i].clamp(0, 1)),
         mask=hole,
         invented=hole.repeat(scale, 0).repeat(scale, 1),
         matrix=plan.matrices[k],

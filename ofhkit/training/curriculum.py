@@ -26,12 +26,12 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write, file_lock
 from ofhkit.ops import set_malloc_policy
 from ofhkit.registry import DATASETS, HALLUCINATORS, STEPS
+from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_first, once, world_size
 from ofhkit.runtime.progress import clock
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import load_weights, save_weights
 from ofhkit.training.recipes import Context, Step, fingerprint, load_component
-from ofhkit.training.runner import pick_device
 from ofhkit.training.runs import CONFIG, MODEL, keep_finished
 from ofhkit.training.starting import check_start, mark_start
 from ofhkit.training.training import Job, clean_up

@@ -28,23 +28,6 @@ from ofhkit.training.checkpoint import check_fit, load_checkpoint, load_strictly
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called ``auto``, ``cpu``, ``cuda`` (also ``cuda:1``) or ``mps``.
-
-    Raises:
-        OfhkitError: it is not there.
-    """
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise OfhkitError(f"--device takes auto, cpu, cuda or mps, got {name!r}")
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not mps):
-        raise OfhkitError(f"--device {name}: this machine (or this build of torch) has no {kind}; use --device auto")
-    return torch.device(name)
-
-
 def reseed(seed: int, device: torch.device) -> None:
     """Set the generators that a model on ``device`` draws from (``torch.manual_seed`` sets all, which costs more)."""
     torch.default_generator.manual_seed(seed)

@@ -11,6 +11,7 @@ from torch import nn
 from ofhkit.data.sampler import training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.metrics import PerImageMetric
+from ofhkit.runtime.devices import pick_device
 from ofhkit.training.checkpoint import load_weights
 from ofhkit.training.hooks import (
     AverageWeights,
@@ -22,7 +23,7 @@ from ofhkit.training.hooks import (
     Validate,
 )
 from ofhkit.training.hooks.trends import Trends
-from ofhkit.training.runner import Runner, pick_device
+from ofhkit.training.runner import Runner
 from ofhkit.training.scalars import pick_visualizer
 
 

@@ -22,8 +22,8 @@ from ofhkit.data.packed import SPLITS, is_pack, read_pack_info
 from ofhkit.data.pool import parallel
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
-from ofhkit.functional.alignment import CROP_SIZE
 from ofhkit.functional.landmarks import five_points
+from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.runtime.progress import Progress
 
@@ -96,8 +96,8 @@ def prepare(
             return out
         source = "FaceAPI68 on the crops" if celeba.points68 is None else "landmarks_68.npz"
         writer = PackWriter(out, landmark_source=source, **header)
-        size = most * (3 * CROP_SIZE**2 + 700)
-        free = check_disk_space(out, size - writer.num_faces * 3 * CROP_SIZE**2, f"the pack of {most:,} faces")
+        size = most * (3 * HR_SIZE**2 + 700)
+        free = check_disk_space(out, size - writer.num_faces * 3 * HR_SIZE**2, f"the pack of {most:,} faces")
         say(f"{most:,} faces from {celeba.images.path}: a pack of {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)")
         if celeba.missing:
             say(f"{len(celeba.missing):,} listed pictures are not there, the first {celeba.missing[0]}: left out")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.registry import INPAINTERS
 
 
@@ -41,11 +42,8 @@ class Telea(nn.Module):
 
     @torch.no_grad()
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
-        faces = lr.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        faces = to_uint8(lr)
         holes = (mask[:, 0] > 0.5).byte().cpu().numpy()
-        filled = [
-            cv2.inpaint(np.ascontiguousarray(face), hole, self.radius, cv2.INPAINT_TELEA)
-            for face, hole in zip(faces, holes)
-        ]
+        filled = [cv2.inpaint(face, hole, self.radius, cv2.INPAINT_TELEA) for face, hole in zip(faces, holes)]
         stacked = np.stack(filled) if filled else faces
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2).to(lr.device, lr.dtype) / 255
+        return to_float(stacked).to(lr.device, lr.dtype)

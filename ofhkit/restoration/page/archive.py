@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ofhkit.errors import OfhkitError
+from ofhkit.functional.images import encode_png
 from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer, read_pictures
 from ofhkit.restoration.page.compare import SCORES, Results
 from ofhkit.restoration.page.methods import Method
@@ -51,9 +52,9 @@ def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["method", *SCORES, "seconds"])
-    files = {"lr.png": _plain(results.lr), "mask.png": _plain(results.hidden.astype(np.uint8) * 255)}
+    files = {"lr.png": encode_png(results.lr), "mask.png": encode_png(results.hidden.astype(np.uint8) * 255)}
     if results.truth is not None:
-        files["truth.png"] = _plain(results.truth.image)
+        files["truth.png"] = encode_png(results.truth.image)
     for figure in results.methods:
         folder = _safe(figure.name)
         files[f"{folder}/sr.png"] = png(figure.image, infos[figure.name])
@@ -118,12 +119,6 @@ def _thumbnail(image: np.ndarray | None) -> np.ndarray | None:
 def _safe(name: str) -> str:
     """A name without anything that an archive could lead astray."""
     return re.sub(r"[^\w+-]+", "_", name).strip("_")[:60] or "picture"
-
-
-def _plain(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.geometry import nrmse
 from ofhkit.functional.image_quality import psnr, ssim
+from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.task import MAX_HOLE
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.inference import run_batches
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
-from ofhkit.restoration.restorer import TRAINED_AREA
 
 __all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
 
@@ -103,9 +104,9 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
     """
     if hidden.all():
         raise OfhkitError("everything is hidden: there is nothing to go by; erase some of the hole")
-    truth = _tensor(opened.face) if intact and opened.has_truth else None
+    truth = to_float(opened.face)[None] if intact and opened.has_truth else None
     if opened.tiny:
-        lr = _tensor(opened.face)
+        lr = to_float(opened.face)[None]
     elif truth is not None:
         lr = downsample_cubic(truth).clamp(0, 1)
     else:
@@ -114,13 +115,13 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
     figures = tuple(_figure(method, lr, mask, truth, opened) for method in methods)
     area = int(hidden.sum())
     warnings = []
-    if area > TRAINED_AREA:
-        warnings.append(f"{area} of 256 pixels are hidden; the methods are trained on {TRAINED_AREA} at the most")
+    if area > MAX_HOLE:
+        warnings.append(f"{area} of 256 pixels are hidden; the methods are trained on {MAX_HOLE} at the most")
     shown = None
     if truth is not None:
         points = opened.landmarks if opened.landmarks is not None else _read(truth)
         shown = Figure("The true face", opened.face, landmarks=points)
-    return Results(opened.name, _image(lr * (1 - mask)), hidden, shown, figures, tuple(warnings))
+    return Results(opened.name, to_uint8((lr * (1 - mask))[0]), hidden, shown, figures, tuple(warnings))
 
 
 def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, opened: Opened) -> Figure:
@@ -138,7 +139,7 @@ def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, open
             "NRMSE": nrmse(torch.from_numpy(points)[None].float(), torch.from_numpy(exact)[None].float()).item(),
             **scores,
         }
-    return Figure(method.name, _image(out.sr), method.note, _image(out.completed), scores, points, seconds)
+    return Figure(method.name, to_uint8(out.sr[0]), method.note, to_uint8(out.completed[0]), scores, points, seconds)
 
 
 @lru_cache(maxsize=1)
@@ -149,11 +150,3 @@ def _landmarks() -> nn.Module:
 def _read(face: Tensor) -> np.ndarray:
     """(68, 2) by the pretrained network."""
     return _landmarks()(face)[0].numpy()
-
-
-def _tensor(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-
-
-def _image(x: Tensor) -> np.ndarray:
-    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

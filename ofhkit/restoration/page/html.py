@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-from PIL import Image
 
+from ofhkit.functional.images import png_uri
 from ofhkit.restoration.page.archive import Batch
 from ofhkit.restoration.page.compare import SCORES, Figure, Results
 
-__all__ = ["draw_batch", "draw_results", "picture_uri"]
+__all__ = ["draw_batch", "draw_results"]
 
 _LINES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
           (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
@@ -24,17 +23,6 @@ _MEANING = {
     "NRMSE": "distance of 68 landmarks from the true ones, in percent of the outer eye distance",
     "Consistency": "PSNR of the result, shrunk again, on the pixels that were seen",
 }
-
-
-def picture_uri(image: np.ndarray) -> str:
-    """A PNG as a data URI.
-
-    >>> picture_uri(np.zeros((2, 2, 3), np.uint8))[:22]
-    'data:image/png;base64,'
-    """
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def draw_results(results: Results, archive: bytes) -> str:
@@ -58,7 +46,7 @@ def draw_batch(batch: Batch) -> str:
     """Many pictures: a thumbnail or the reason why there is none, and the archive."""
     done = sum(row.image is not None for row in batch.rows)
     tiles = "".join(
-        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{picture_uri(row.image)}">'
+        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{png_uri(row.image)}">'
         f"<figcaption>{escape(row.name)}</figcaption></figure>"
         if row.image is not None
         else f'<figure class="tile failed"><p>{escape(row.error)}</p>'
@@ -75,7 +63,7 @@ def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = No
     small = ' class="pixels"' if figure.image.shape[0] == 16 else ""
     inset = ""
     if figure.completed is not None:
-        inset = f'<img class="inset pixels" alt="the tiny face, completed" src="{picture_uri(figure.completed)}">'
+        inset = f'<img class="inset pixels" alt="the tiny face, completed" src="{png_uri(figure.completed)}">'
     rows = "".join(
         f'<dt title="{_MEANING[name]}">{name}</dt><dd{" class=best" if _is_best(figure, name, best) else ""}>'
         f"{figure.scores[name]:.{SCORES[name][1]}f} {SCORES[name][0]}</dd>"
@@ -86,7 +74,7 @@ def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = No
     marks = _landmarks(figure.landmarks) if figure.landmarks is not None else ""
     cover = _holes(hidden) if hidden is not None else ""
     return f"""<figure class="card"><div class="view"><img{small} alt="{escape(figure.name)}"
-src="{picture_uri(figure.image)}">{marks}{cover}{inset}</div>
+src="{png_uri(figure.image)}">{marks}{cover}{inset}</div>
 <figcaption><b>{escape(figure.name)}</b><small title="{escape(figure.note)}">{escape(figure.note)}</small></figcaption>
 {scores}</figure>"""
 

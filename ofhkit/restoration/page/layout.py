@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ofhkit.errors import OfhkitError
+from ofhkit.functional.images import png_uri
+from ofhkit.functional.task import LR_SIZE, MAX_HOLE
 from ofhkit.restoration.page.archive import HOLES, pack_results, restore_many
 from ofhkit.restoration.page.compare import read_cells, restore
-from ofhkit.restoration.page.html import draw_batch, draw_results, picture_uri
+from ofhkit.restoration.page.html import draw_batch, draw_results
 from ofhkit.restoration.page.inputs import EXAMPLES, Opened, open_example, open_file
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_FILES
@@ -55,7 +57,7 @@ def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
         if not hidden.any():
             hidden[5:11, 5:11] = True
         cells = "".join("01"[int(on)] for on in hidden.flat)
-        value = {"image": picture_uri(opened.face), "cells": cells}
+        value = {"image": png_uri(opened.face), "cells": cells}
         return opened, value, compare(opened, value, True), _notes(opened)
 
     def compare(opened: Opened | None, value: dict | None, intact: bool) -> str:
@@ -86,7 +88,7 @@ def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
                 painter = gr.HTML(
                     {"image": "", "cells": "0" * 256},
                     html_template=(_HERE / "painter.html").read_text(encoding="utf-8"),
-                    js_on_load=(_HERE / "painter.js").read_text(encoding="utf-8"),
+                    js_on_load=f"const N = {LR_SIZE}, MOST = {MAX_HOLE};\n" + (_HERE / "painter.js").read_text("utf-8"),
                     apply_default_css=False,
                     elem_id="painter",
                 )
@@ -135,7 +137,7 @@ def _notes(opened: Opened) -> str:
 
 def _examples() -> str:
     tiles = (
-        f'<button data-name="{name}" title="{name}"><img alt="{name}" src="{picture_uri(_thumbnail(name))}"></button>'
+        f'<button data-name="{name}" title="{name}"><img alt="{name}" src="{png_uri(_thumbnail(name))}"></button>'
         for name in EXAMPLES
     )
     return f'<div class="examples">{"".join(tiles)}</div>'

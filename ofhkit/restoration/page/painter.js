@@ -1,5 +1,4 @@
-// Paints cells of a 16x16 face. value = {image: data URI, cells: 256 characters 0 or 1}; Python sets both, this the cells.
-const N = 16;
+// Paints cells of an NxN face (N and the most cells of a trained hole, MOST, come from Python). value = {image: data URI, cells: 256 characters 0 or 1}; Python sets both, this the cells.
 const state = { image: null, source: "", cells: new Uint8Array(N * N), tool: 1, size: 2, last: null };
 const canvas = () => element.querySelector("canvas");
 
@@ -25,8 +24,8 @@ function draw() {
     }
   pen.stroke();
   const hidden = state.cells.reduce((sum, on) => sum + on, 0), count = element.querySelector(".count");
-  count.textContent = `${hidden} of 256 pixels hidden` + (hidden > 63 ? ": more than the methods are trained for" : "");
-  count.classList.toggle("many", hidden > 63);
+  count.textContent = `${hidden} of ${N * N} pixels hidden` + (hidden > MOST ? ": more than the methods are trained for" : "");
+  count.classList.toggle("many", hidden > MOST);
 }
 
 function commit() {

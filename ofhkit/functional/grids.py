@@ -27,6 +27,7 @@ def face_grid(columns: Mapping[str, Tensor], size: int = 128, rows: Sequence[str
     Returns:
         (height, width, 3) uint8 RGB on white.
 
+    >>> import torch
     >>> face_grid({'lr': torch.rand(2, 3, 16, 16), 'sr': torch.rand(2, 3, 128, 128)}).shape
     (288, 268, 3)
     """

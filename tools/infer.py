@@ -43,14 +43,12 @@ def main() -> int:
     launcher(parser)
     args = parser.parse_args()
 
-    from PIL import Image
-
     from ofhkit import apis
     from ofhkit.restoration import HoleOptions, Restorer, restore_files
     from ofhkit.restoration.holes import parse_box, parse_color
     from ofhkit.runtime.distributed import is_main
 
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in a sentence of our own
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in a sentence of our own
     hole = HoleOptions(
         args.mask, [parse_box(b) for b in args.box], [parse_color(c) for c in args.color], args.invert_mask
     )

@@ -6,6 +6,10 @@ import sys
 import time
 from typing import TextIO
 
+import rich.progress
+from rich.console import Console
+from rich.markup import escape
+
 _silent = False
 
 
@@ -24,7 +28,7 @@ def say(line: str) -> None:
 class Progress:
     """Counts to ``total`` and says how far it is.
 
-    On a terminal one line is redrawn; elsewhere a line is printed every ``interval`` seconds and at the end.
+    On a terminal one line is redrawn (rich); elsewhere a line is printed every ``interval`` seconds and at the end.
 
     Args:
         total: how many units there are.
@@ -38,40 +42,47 @@ class Progress:
 
     def __init__(self, total: int, label: str, *, done: int = 0, stream: TextIO | None = None, interval: float = 10.0):
         self.total, self.label, self.done, self.start_done = total, label, done, done
-        self.stream = stream or sys.stderr
-        self.tty = self.stream.isatty()
-        self.interval = 0.1 if self.tty else interval
-        self.start = time.monotonic()
-        self.last = self.start if not self.tty else float("-inf")
+        self.stream, self.interval = stream or sys.stderr, interval
+        self.start = self.last = time.monotonic()
+        self.live = _live(self.stream) if self.stream.isatty() and not _silent else None
+        if self.live is not None:
+            self.live.start()
+            self.task = self.live.add_task(escape(label), total=total, completed=done, left="")
 
     def update(self, units: int) -> None:
         """Add finished units and print when it is time."""
         self.done += units
-        now = time.monotonic()
-        finished = self.done >= self.total
-        if _silent or (not finished and now - self.last < self.interval):
-            return
-        self.last = now
-        line = self._line(now - self.start)
-        if self.tty:
-            filled = 24 * self.done // max(self.total, 1)
-            line = f"\r[{'#' * filled}{'.' * (24 - filled)}] {line}\x1b[K" + ("\n" if finished else "")
-        else:
-            line += "\n"
-        self.stream.write(line)
-        self.stream.flush()
+        seconds, finished = time.monotonic() - self.start, self.done >= self.total
+        if self.live is not None:
+            self.live.update(self.task, completed=self.done, left=self._tail(seconds))
+            if finished:
+                self.close()
+        elif not _silent and (finished or self.start + seconds - self.last >= self.interval):
+            self.last = self.start + seconds
+            share = 100 * self.done // max(self.total, 1)
+            print(f"{self.label} {self.done:,}/{self.total:,} ({share} %), {self._tail(seconds)}", file=self.stream)
+            self.stream.flush()
 
     def close(self) -> None:
-        """Leave the terminal's line when the job stops early."""
-        if self.tty and self.done < self.total:
-            self.stream.write("\n")
+        """Leave the terminal's line, also when the job stops early."""
+        if self.live is not None:
+            self.live.stop()
 
-    def _line(self, seconds: float) -> str:
+    def _tail(self, seconds: float) -> str:
         rate = (self.done - self.start_done) / max(seconds, 1e-9)
         left = (self.total - self.done) / rate if rate > 0 else 0.0
-        share = 100 * self.done // max(self.total, 1)
-        tail = f"{clock(seconds)} taken" if self.done >= self.total else f"{clock(left)} left"
-        return f"{self.label} {self.done:,}/{self.total:,} ({share} %), {rate:,.0f}/s, {tail}"
+        when = f"{clock(seconds)} taken" if self.done >= self.total else f"{clock(left)} left"
+        return f"{rate:,.0f}/s, {when}"
+
+
+def _live(stream: TextIO) -> rich.progress.Progress:
+    """One line that rich redraws; what others print appears above it."""
+    bar = (
+        rich.progress.BarColumn(24),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TextColumn("{task.fields[left]}"),
+    )
+    return rich.progress.Progress("{task.description}", *bar, console=Console(file=stream))
 
 
 def clock(seconds: float) -> str:

@@ -140,11 +140,10 @@ def _scores(results: Path, sha256: str) -> dict[str, Any]:
         document = json.loads(Path(results).read_text())
         protocol = document["protocol"]
         rows = [row for row in document["rows"] if row.get("checkpoint_sha256") == sha256]
-        measured = {"num_images": protocol["num_images"], "test_data": protocol["data"]}
+        metrics, measured = document["metrics"], {"num_images": protocol["num_images"], "test_data": protocol["data"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise OfhkitError(f"{results} is not a results.json of tools/test.py") from None
     if len(rows) != 1:
         what = f"{len(rows)} rows" if rows else "no scores"
         raise OfhkitError(f"{results} has {what} of these weights; score them again with python tools/test.py")
-    means = {k: v for k, v in rows[0].items() if isinstance(v, float) and k[0].isupper() and not k.endswith("_p")}
-    return {**means, **measured}
+    return {**{name: rows[0][name] for name in metrics if name in rows[0]}, **measured}

@@ -90,6 +90,8 @@ def play(folder: Path) -> dict:
     from ofhkit.training.runner import Runner
 
     class Level(PerImageMetric):
+        name, higher_is_better, parts = "Level", None, {"Peak": "peak"}
+
         def measure(self, y):
             return {"Level": y.mean((1, 2, 3)), "Peak": y.amax((1, 2, 3))}
 

@@ -69,6 +69,7 @@ steps = dict(
     upsampler=dict(iterations=3, batch_size=2, hooks=dict(mine=dict(type="MyHook", every=2))),
 )
 evaluation = dict(
+    after_training=2,
     metrics=dict(mae=dict(type="MyMetric"), lpips=None, nrmse=None, iou=None),
     sections=dict(Summary=dict(type="MySection"), Broken=dict(type="MySection", key="none")),
 )
@@ -87,6 +88,11 @@ def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_pat
     printed = capsys.readouterr()
     assert printed.out.count("my hook: iteration") == 2
     assert json.loads((work / "all/upsampler/step.json").read_text())["recipe"]["hooks"]["mine"]["every"] == 2
+    closing = json.loads((work / "all/results.json").read_text())
+    assert 0 < closing["rows"][-1]["MAE"] < 1
+    assert closing["metrics"]["MAE"]["higher_is_better"] is False
+    best = min(row["MAE"] for row in closing["rows"])
+    assert f"| **{best:.4f}** |" in printed.out  # bold where it is least
     rows = apis.compare([config], work, out=tmp_path / "out", device="cpu")
     assert rows[-1]["method"] == "mine"
     assert 0 < rows[-1]["MAE"] < 1

@@ -89,7 +89,10 @@ def results_of(run, path, rows=None):
     mark = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
     rows = rows or [{"method": "IN+FSRCNN", "PSNR": 23.5, "PSNR_p": 0.5, "params": 7, "checkpoint_sha256": mark}]
     protocol = {"data": "faces", "num_images": 5}
-    path.write_text(json.dumps({"protocol": protocol, "rows": [{"method": "OFHNet", "PSNR": 9.0}, *rows]}))
+    metrics = {"PSNR": {}, "SSIM": {}}
+    path.write_text(
+        json.dumps({"protocol": protocol, "metrics": metrics, "rows": [{"method": "OFHNet", "PSNR": 9.0}, *rows]})
+    )
     return path
 
 
@@ -182,5 +185,5 @@ def test_cards_headers_and_listing_say_the_same(monkeypatch, capsys):
         assert re.findall(r"(?:PSNR|SSIM|LPIPS|NRMSE|IoU) ([\d.]+)", text) == scores, name
         assert text.startswith(f"{name}{' (default)' * (name == zoo.DEFAULT_MODEL)}: {info['method']}, ")
         assert ("(default)" in card["name"]) == (name == zoo.DEFAULT_MODEL)
-        assert card["method"].split(",")[0] == info["method"]
+        assert re.split(",| with ", card["method"])[0] == info["method"]
         assert f"budget {info['budget']:g}" in card["trained on"]

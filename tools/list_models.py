@@ -16,10 +16,10 @@ def main() -> None:
     Parser(__doc__).parse_args()
 
     from ofhkit.apis import DEFAULT_MODEL, zoo
-    from ofhkit.evaluation.columns import TABLE1, TABLE2
+    from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, ParsingIoU
     from ofhkit.training.checkpoint import load_weights
 
-    shown = [column for column in (*TABLE1, *TABLE2) if column.headline]
+    shown = (PSNR, SSIM, LPIPS, NRMSE, ParsingIoU)
     shipped = zoo()
     if not shipped:
         print("no weights ship with this copy of ofhkit: name a model.safetensors that tools/train.py wrote")
@@ -29,7 +29,7 @@ def main() -> None:
         default = " (default)" if name == DEFAULT_MODEL else ""
         print(f"{name}{default}: {info['method']}, {path.stat().st_size / 1e6:.1f} MB")
         print(f"  trained on {info['data'].get('num_train', '?')} faces of {info['data'].get('name', '?')}")
-        numbers = (f"{c.key} {scores[c.key]:.{c.decimals}f}" for c in shown if c.key in scores)
+        numbers = (f"{m.name} {scores[m.name]:.{m.decimals}f}" for m in shown if m.name in scores)
         print("  " + ", ".join(numbers), end="")
         print(f" on {scores['num_images']} test faces" if scores else "not scored")
         print(f"  {info['licence']}")

@@ -77,6 +77,8 @@ CLASSES = {  # role -> (registry, base class, further import, the promise, body)
 '''),
     "metric": ("METRICS", "PerImageMetric", "from ofhkit.metrics import PerImageMetric\n",
         "Names of the arguments are batch keys; name -> values (N,).", '''
+    name, decimals, higher_is_better = "NAME", 4, False
+
     def measure(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         return {"NAME": (sr - hr).abs().mean((1, 2, 3))}
 '''),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ofhkit.config import override
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.baselines import with_baselines
-from ofhkit.evaluation.columns import TABLE2, present, with_others
+from ofhkit.evaluation.columns import columns_of, tables_of
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
 from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
@@ -32,8 +33,6 @@ from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
 
 __all__ = ["compare"]
-
-QUICK = ("psnr", "ssim")
 
 
 def compare(
@@ -64,7 +63,7 @@ def compare(
         sweeps: ``size`` and ``position``: score one hole after another.
         sweep_limit: faces for that.
         faces: positions of the test faces to show; None = the first ones.
-        quick: PSNR and SSIM, no timing, no report: what training prints when it ends.
+        quick: PSNR, SSIM and the configuration's own metrics, no timing, no report: what training prints at its end.
 
     Returns:
         One row a method: ``method``, ``config`` and the metrics as plain numbers.
@@ -78,7 +77,7 @@ def compare(
     config = pipelines[0].config
     _override(config, cfg_options)
     resolve_data(config, data_root)
-    suite = pick_metrics(config.evaluation.metrics, QUICK if quick else metrics)
+    suite = pick_metrics(config.evaluation.metrics, metrics, quick)
     wanted = {} if quick else config.evaluation.get("sections", {})
     sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
@@ -93,17 +92,16 @@ def compare(
     pipelines = with_baselines(pipelines, note)
     batch_size = config.evaluation.batch_size
     scored = [score(p, dataset, degradation, suite, batch_size, timing=not quick) for p in pipelines]
-    add_statistics(scored)
+    add_statistics(scored, suite.metrics.values())
     rows = [s.row for s in scored]
+    tables = tables_of(suite.metrics.values(), rows)
     protocol = describe(config, dataset, suite, pipelines, pick_device(device), notes)
-    gallery = make_gallery(scored, dataset, faces)
+    gallery = make_gallery(scored, dataset, suite.metrics.values(), faces)
     subset = first(dataset, sweep_limit)
     swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
     if not is_main():
         return rows
-    table = write_tables(out / "table1", rows, with_others(rows), protocol)
-    if second := present(TABLE2, rows):
-        table += "\n" + write_tables(out / "table2", rows, second, protocol)
+    text = "\n".join(write_tables(out / name, rows, columns, protocol) for name, columns in tables.items())
     atomic_write(out / "per_image.csv", per_image_csv(scored))
     write_png(out / "grid.png", face_grid(gallery.columns, rows=gallery.labels))
     for sweep in swept:
@@ -111,10 +109,13 @@ def compare(
     if not quick:
         landmarks = draw_landmarks(gallery)
         write_png(out / "landmarks.png", landmarks)
-        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, sections)
-    results = {"protocol": protocol, "rows": rows} | ({"sweeps": {s.kind: s.rows for s in swept}} if swept else {})
+        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, tables, sections)
+    said = {name: asdict(column) for metric in suite.metrics.values() for name, column in columns_of(metric).items()}
+    results = {"protocol": protocol, "metrics": said, "rows": rows} | (
+        {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
+    )
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
-    print(table)
+    print(text)
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -16,6 +16,7 @@ from ofhkit.evaluation.pipelines import PAPER_ORDER
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.functional.grids import face_grid
 from ofhkit.functional.images import to_float, to_uint8
+from ofhkit.metrics import PerImageMetric
 from ofhkit.registry import LANDMARK_PRIORS
 
 __all__ = ["Gallery", "draw_landmarks", "leading", "make_gallery"]
@@ -43,8 +44,12 @@ class Gallery:
 
 
 @torch.no_grad()
-def make_gallery(scored: Sequence[Scored], dataset: Any, faces: Sequence[int] | None = None) -> Gallery:
-    """Show ``faces`` (positions in the split; None = the first) and the faces on which the leading method is worst.
+def make_gallery(
+    scored: Sequence[Scored], dataset: Any, metrics: Iterable[PerImageMetric], faces: Sequence[int] | None = None
+) -> Gallery:
+    """Show ``faces`` (positions in the split; None = the first) and those on which the leading method is worst.
+
+    Worst by the first of ``metrics`` that has a direction.
 
     Raises:
         OfhkitError: there is no such face.
@@ -55,10 +60,12 @@ def make_gallery(scored: Sequence[Scored], dataset: Any, faces: Sequence[int] | 
         if not 0 <= position < len(dataset):
             raise OfhkitError(f"--faces {position}: the test faces here are 0 to {len(dataset) - 1}")
     values = list(lead.per_image.values())  # in the data set's order, as they were scored
-    key = "PSNR" if "PSNR" in values[0] else next(iter(values[0]))
-    order = sorted(range(len(values)), key=lambda i: values[i][key])
-    worst = [i for i in order if i not in fixed][:WORST]
-    labels = [f"face {i}" for i in fixed] + [f"worst {values[i][key]:.1f}" for i in worst]
+    judge = next((m for m in metrics if m.higher_is_better is not None and all(m.name in v for v in values)), None)
+    worst, labels = [], [f"face {i}" for i in fixed]
+    if judge is not None:
+        others = [i for i in range(len(values)) if i not in fixed]
+        worst = sorted(others, key=lambda i: values[i][judge.name], reverse=not judge.higher_is_better)[:WORST]
+        labels += [f"worst {values[i][judge.name]:.{judge.decimals}f}" for i in worst]
     shown = fetch(dataset, [*fixed, *worst])
     columns: dict[str, Tensor] = {}
     for s in scored:

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ofhkit.config import load_config
 from ofhkit.data.sampler import fetch
-from ofhkit.evaluation.compare import QUICK
 from ofhkit.evaluation.evaluate import evaluate
 from ofhkit.evaluation.pipelines import load_model, resolve_data
-from ofhkit.evaluation.scoring import STANDARD
+from ofhkit.evaluation.scoring import QUICK, STANDARD
 from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,21 +11,20 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.baselines import MEAN_FACE
-from ofhkit.evaluation.columns import higher_is_better
 from ofhkit.evaluation.cost import count_gmacs, count_parameters, milliseconds
 from ofhkit.evaluation.evaluate import evaluate
 from ofhkit.evaluation.pipelines import Pipeline
 from ofhkit.files import ASSETS
 from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
-from ofhkit.metrics import PerImageMetric
+from ofhkit.metrics import LRPSNR, PerImageMetric
 from ofhkit.registry import METRICS
 from ofhkit.runtime.distributed import once
 from ofhkit.runtime.progress import Progress
 
-__all__ = ["Scored", "Suite", "add_statistics", "pick_metrics", "score"]
+__all__ = ["QUICK", "Scored", "Suite", "add_statistics", "pick_metrics", "score"]
 
-HEADLINE = ("PSNR", "SSIM", "LPIPS", "NRMSE", "IoU", "LRPSNR")
 PARSER = "face_parser.safetensors"
+QUICK = ("psnr", "ssim")
 STANDARD = {
     "psnr": dict(type="PSNR"),
     "ssim": dict(type="SSIM"),
@@ -39,6 +38,8 @@ STANDARD = {
 
 class HoleArea(PerImageMetric):
     """Occluded pixels of the low-resolution face: for binning, no score."""
+
+    name, decimals, higher_is_better = "hole_area", 0, None
 
     def measure(self, mask: Tensor) -> dict[str, Tensor]:
         return {"hole_area": mask.sum((1, 2, 3))}
@@ -66,16 +67,18 @@ class Scored:
     per_image: dict[int, dict[str, float]] = field(repr=False)
 
 
-def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = None) -> Suite:
+def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = None, quick: bool = False) -> Suite:
     """Build the standard metrics and those of ``evaluation.metrics``, which also leaves one out (``lpips=None``).
 
     Args:
         only: names of those wanted; None = all.
+        quick: of the standard ones :data:`QUICK` only.
 
     Raises:
         OfhkitError: no metric of that name.
     """
-    wanted = {**STANDARD, **configured}
+    standard = {name: metric for name, metric in STANDARD.items() if name in QUICK or not quick}
+    wanted = {**standard, **configured}
     for name in only or ():
         if name not in wanted:
             raise OfhkitError(f"--metrics: no metric {name!r}; {did_you_mean(name, wanted)}")
@@ -97,9 +100,9 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
     model.data_preprocessor = degradation
     bar = Progress(len(dataset), f"{pipeline.method}: faces")
     scores = evaluate(model, dataset, [*suite.metrics.values(), HoleArea()], batch_size, progress=bar.update)
-    means = {name: value for name, value in scores.means.items() if name != "hole_area"}
+    means = {name: value for name, value in scores.means.items() if name != HoleArea.name}
     if pipeline.method == MEAN_FACE:  # it completes nothing
-        means = {name: value for name, value in means.items() if not name.startswith("LRPSNR")}
+        means = {name: value for name, value in means.items() if name not in LRPSNR.titles()}
     size = degradation.size
     row = {
         "method": pipeline.method,
@@ -116,14 +119,16 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
     return Scored(pipeline, row, scores.per_image)
 
 
-def add_statistics(scored: Sequence[Scored]) -> None:
-    """Add to every row ``PSNR_ci95`` and the like, and ``PSNR_p``: paired, against the best row (which has none)."""
-    for name in HEADLINE:
-        having = [s for s in scored if name in s.row]
+def add_statistics(scored: Sequence[Scored], metrics: Iterable[PerImageMetric]) -> None:
+    """Add ``PSNR_ci95`` of every headline metric, and ``PSNR_p``: paired, against the best row (which has none)."""
+    for metric in metrics:
+        name, having = metric.name, [s for s in scored if metric.name in s.row]
+        if not metric.headline:
+            continue
         for s in having:
             s.row[f"{name}_ci95"] = list(bootstrap_interval(_values(s, name)))
-        if len(having) > 1:
-            best = (max if higher_is_better(name) else min)(having, key=lambda s: s.row[name])
+        if len(having) > 1 and metric.higher_is_better is not None:
+            best = (max if metric.higher_is_better else min)(having, key=lambda s: s.row[name])
             for s in having:
                 if s is not best:
                     s.row[f"{name}_p"] = paired_p_value(_values(s, name), _values(best, name))

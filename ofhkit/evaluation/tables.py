@@ -28,8 +28,8 @@ def marks(rows: Rows, column: Column) -> list[str]:
     >>> marks([dict(a=1.0), dict(a=3.0), dict(a=2.0), {}], Column('a', 'a', 1, True))
     ['', 'best', 'second', '']
     """
-    values = sorted({row[column.key] for row in rows if column.key in row}, reverse=bool(column.higher))
-    if column.higher is None or len(values) < 2:
+    values = sorted({row[column.key] for row in rows if column.key in row}, reverse=bool(column.higher_is_better))
+    if column.higher_is_better is None or len(values) < 2:
         return [""] * len(rows)
     names = {values[0]: "best", values[1]: "second"}
     return [names.get(row.get(column.key), "") for row in rows]

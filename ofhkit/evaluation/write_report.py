@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ofhkit.config import to_json
-from ofhkit.evaluation.columns import TABLE2, present, with_others
+from ofhkit.evaluation.columns import Column
 from ofhkit.evaluation.figures import Gallery
 from ofhkit.evaluation.html import html_report
 from ofhkit.evaluation.plots import line_chart
@@ -28,6 +28,7 @@ from ofhkit.runtime.version import __version__
 
 __all__ = ["environment", "score_by_hole", "write_report"]
 
+TITLES = {"table1": "Table 1: image quality and cost", "table2": "Table 2: facial structure"}
 BINS = (17, 24, 32, 40, 48, 56, 64)
 
 
@@ -38,13 +39,17 @@ def write_report(
     sweeps: Sequence[Sweep],
     landmarks: np.ndarray,
     protocol: dict[str, Any],
+    columns: Mapping[str, Sequence[Column]],
     sections: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the report; ``sections`` are those of ``evaluation.sections``, built."""
+    """Write the report.
+
+    Args:
+        columns: of :func:`ofhkit.evaluation.columns.tables_of`.
+        sections: those of ``evaluation.sections``, built.
+    """
     rows = [s.row for s in scored]
-    tables = {"Table 1: image quality and cost": (rows, with_others(rows))}
-    if second := present(TABLE2, rows):
-        tables["Table 2: facial structure"] = (rows, second)
+    tables = {TITLES[name]: (rows, shown) for name, shown in columns.items()}
     curves = score_by_hole(scored)
     plots = {"PSNR by the size of the random hole": curves} if curves else {}
     plots |= {f"Sweep: hole {sweep.kind}": sweep.svg for sweep in sweeps}

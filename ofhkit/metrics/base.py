@@ -20,19 +20,65 @@ __all__ = ["PerImageMetric", "regions"]
 
 
 class PerImageMetric(BaseMetric):
-    """A metric that is a mean over images. Subclasses say in :meth:`measure` what is measured.
+    """A metric that is a mean over images. :meth:`measure` says what is measured, attributes say what the number is.
 
-    ``measure`` is called with the batch keys that its parameters name. Values stay on the device until
+    Tables, best weights, the report and the page read these attributes only; ``name`` and ``higher_is_better`` must be
+    given. ``measure`` is called with the batch keys that its parameters name. Values stay on the device until
     :meth:`evaluate`, which counts an index that came twice (a sampler's padding) once, joins all processes, and leaves
     every image's values in :attr:`per_image`.
 
     Attributes:
+        name: of the number, as ``measure`` returns it and as it stands in results.json.
+        title: over its column, without the unit; empty: the name.
+        unit: as ``dB``; empty: a bare number.
+        decimals: shown.
+        higher_is_better: whether more is better; None: neither is, and nothing is marked.
+        headline: shown with its interval and significance (and the paper's number).
+        parts: other numbers that ``measure`` returns, of the same unit and direction -> their titles, as
+            ``PSNR_hole`` -> ``PSNR in hole``.
+        optional: numbers that an image may lack (NaN from ``measure``), as those of a hole where there is none.
         per_image: image index -> name -> value, of the last :meth:`evaluate`.
     """
 
     default_prefix = ""  # results are named by the field: PSNR, not metric/PSNR
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
+    decimals: ClassVar[int] = 4
+    higher_is_better: ClassVar[bool | None]
+    headline: ClassVar[bool] = False
+    parts: ClassVar[Mapping[str, str]] = {}
     optional: ClassVar[tuple[str, ...]] = ()
-    """Values that an image may lack (NaN from ``measure``), such as those of a hole where there is none."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check what a metric says of itself.
+
+        Raises:
+            OfhkitError: names the class, the attribute and what it takes.
+        """
+        super().__init_subclass__(**options)
+        if "measure" not in vars(cls):  # not a metric yet, or one that measures as its base does
+            return
+        takes = {
+            "name": ("a word, as 'MAE'", lambda v: isinstance(v, str) and v.isidentifier()),
+            "title": ("text", lambda v: isinstance(v, str)),
+            "unit": ("text, as 'dB'", lambda v: isinstance(v, str)),
+            "decimals": ("a whole number from 0 to 10", lambda v: type(v) is int and 0 <= v <= 10),
+            "higher_is_better": ("True, False or None", lambda v: v is None or isinstance(v, bool)),
+            "headline": ("True or False", lambda v: isinstance(v, bool)),
+            "parts": ("names and their titles", lambda v: isinstance(v, Mapping) and all(map(str.isidentifier, v))),
+        }
+        for attribute, (what, good) in takes.items():
+            if not hasattr(cls, attribute):
+                raise OfhkitError(f"metric {cls.__name__} does not say its {attribute}: give the class {what}")
+            if not good(getattr(cls, attribute)):
+                raise OfhkitError(f"metric {cls.__name__}: {attribute} is {what}, got {getattr(cls, attribute)!r}")
+
+    @classmethod
+    def titles(cls) -> dict[str, str]:
+        """Every number that it returns -> the title of its column, its own with the unit."""
+        title = cls.title or cls.name
+        return {cls.name: f"{title} ({cls.unit})" if cls.unit else title, **cls.parts}
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +96,8 @@ class PerImageMetric(BaseMetric):
             data_samples: usually one mapping for the whole batch, holding ``index`` (N,) and the batch keys.
 
         Raises:
-            OfhkitError: a key is missing, or an image holds NaN or infinity (named by its index).
+            OfhkitError: a key is missing, an image holds NaN or infinity (named by its index), or ``measure`` returns a
+                number that the class does not name.
         """
         for outputs in data_samples:
             fields = self._fields(outputs)
@@ -60,6 +107,12 @@ class PerImageMetric(BaseMetric):
                     self._refuse(~torch.isfinite(value.flatten(1).sum(1)), index, f"{name} holds NaN or infinity")
             with torch.no_grad():
                 values = self.measure(**fields)
+            for name in values:
+                if name not in self.titles():
+                    raise OfhkitError(
+                        f"metric {type(self).__name__} returns {name!r}, which is neither its `name` ({self.name}) nor "
+                        "one of its `parts`: say it there"
+                    )
             self.results.append({"index": index, **values})
 
     def _fields(self, outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from ofhkit.functional.image_quality import pool_ssim, psnr, ssim_map
@@ -16,6 +18,8 @@ __all__ = ["LPIPS", "PSNR", "SSIM"]
 class PSNR(PerImageMetric):
     """Peak signal-to-noise ratio in dB, RGB, all pixels; ``PSNR_hole`` and ``PSNR_known`` by region."""
 
+    name, unit, decimals, higher_is_better, headline = "PSNR", "dB", 2, True, True
+    parts: ClassVar = {"PSNR_hole": "PSNR in hole", "PSNR_known": "PSNR outside"}
     optional = ("PSNR_hole", "PSNR_known")
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -26,6 +30,8 @@ class PSNR(PerImageMetric):
 class SSIM(PerImageMetric):
     """Structural similarity, RGB, valid positions; ``SSIM_hole`` and ``SSIM_known`` by the window's centre."""
 
+    name, decimals, higher_is_better, headline = "SSIM", 4, True, True
+    parts: ClassVar = {"SSIM_hole": "SSIM in hole", "SSIM_known": "SSIM outside"}
     optional = ("SSIM_hole", "SSIM_known")
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -37,6 +43,8 @@ class SSIM(PerImageMetric):
 class LPIPS(PerImageMetric):
     """Learned perceptual distance (AlexNet, version 0.1); ``LPIPS_hole`` and ``LPIPS_known`` from its maps."""
 
+    name, decimals, higher_is_better, headline = "LPIPS", 4, False, True
+    parts: ClassVar = {"LPIPS_hole": "LPIPS in hole", "LPIPS_known": "LPIPS outside"}
     optional = ("LPIPS_hole", "LPIPS_known")
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
@@ -18,6 +20,7 @@ __all__ = ["LRPSNR", "Consistency"]
 class Consistency(PerImageMetric):
     """PSNR in dB between the hallucinated face, shrunk again, and the input's known pixels."""
 
+    name, title, unit, decimals, higher_is_better = "Consistency", "consistency", "dB", 2, True
     optional = ("Consistency",)
 
     def measure(self, sr: Tensor, lr: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -32,6 +35,8 @@ class LRPSNR(PerImageMetric):
     Where only the inpainter's raw output is given, the known pixels are pasted back first.
     """
 
+    name, title, unit, decimals, higher_is_better = "LRPSNR", "LR-PSNR of IN", "dB", 2, True
+    parts: ClassVar = {"LRPSNR_hole": "LR-PSNR in hole"}
     optional = ("LRPSNR_hole",)
 
     def measure(

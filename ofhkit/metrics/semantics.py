@@ -7,6 +7,7 @@ ship with the package, which no configuration trains against.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,8 @@ class NRMSE(PerImageMetric):
         remember: read every true face once; for scoring many methods on one data set.
     """
 
+    name, unit, decimals, higher_is_better, headline = "NRMSE", "%", 2, False, True
+    parts: ClassVar = {"NRMSE_hole": "NRMSE in hole", "NRMSE_known": "NRMSE outside"}
     optional = ("NRMSE_hole", "NRMSE_known")
 
     def __init__(
@@ -110,6 +113,8 @@ class ParsingIoU(PerImageMetric):
         remember: read every true face once; for scoring many methods on one data set.
     """
 
+    name, title, decimals, higher_is_better, headline = "IoU", "parsing IoU", 4, True, True
+    parts: ClassVar = {"IoU_parts": "IoU without background", "IoU_hole": "IoU in hole", "IoU_known": "IoU outside"}
     optional = ("IoU_hole", "IoU_known", "IoU_parts")
 
     def __init__(self, parser: nn.Module | Mapping | None = None, remember: bool = False):
@@ -138,6 +143,8 @@ class LandmarkError(PerImageMetric):
         normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
     """
 
+    name, unit, decimals, higher_is_better, headline = "NRMSE", "%", 2, False, True
+
     def __init__(self, normaliser: str = "outer_eyes"):
         super().__init__()
         self.normaliser = normaliser
@@ -150,6 +157,8 @@ class LandmarkError(PerImageMetric):
 class LabelIoU(PerImageMetric):
     """A parser against labelled pixels: ``IoU`` with the background as a class, ``IoU_parts`` without."""
 
+    name, decimals, higher_is_better, headline = "IoU", 4, True, True
+    parts: ClassVar = {"IoU_parts": "IoU without background"}
     optional = ("IoU_parts",)
 
     def measure(self, parsing_logits: Tensor, parsing: Tensor) -> dict[str, Tensor]:

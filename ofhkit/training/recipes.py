@@ -45,7 +45,6 @@ class Step(ABC):
 
     component: str  # what it trains: a key of ``model``
     shared: bool = True  # do methods share its result?
-    best: ClassVar[tuple[str, bool]] = ("PSNR", True)  # the metric that says which weights are best; is more better?
     builds_on: ClassVar[tuple[str, ...]] = ()  # components that must be there before
     alone: ClassVar[bool] = False  # does the first process of a job carry it out while the others wait?
 
@@ -110,7 +109,7 @@ class OptimiseStep(Step):
         """Return the model whose ``train_step`` the runner calls, with what was delivered before loaded."""
 
     def metrics(self) -> list[dict]:
-        """Metrics that tell how this step is doing."""
+        """Metrics that tell how this step is doing; the first with a direction says which weights are best."""
         return []
 
     def recipe(self, context: Context) -> dict[str, Any]:

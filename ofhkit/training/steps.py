@@ -51,7 +51,6 @@ class InpainterStep(_Pretraining):
     """Step 1: the inpainter alone, in LR. ``loss`` is a loss term over ``lr_filled`` and ``lr_gt``."""
 
     component, registry, trainer = "inpainter", INPAINTERS, "InpainterPretraining"
-    best = ("LRPSNR", True)
 
     def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
         super().__init__(iterations, **training)
@@ -66,7 +65,6 @@ class LandmarkStep(_Pretraining):
     """Step 0: the landmark network on labelled faces; needed only where a loss reads it and it is not pretrained."""
 
     component, registry, trainer = "landmark_prior", LANDMARK_PRIORS, "LandmarkPretraining"
-    best = ("NRMSE", False)
 
     def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
         super().__init__(iterations, **training)
@@ -85,7 +83,6 @@ class ParserStep(_Pretraining):
     """The parser on labelled faces: for measuring, no part of a pipeline."""
 
     component, registry, trainer = "parser", PARSERS, "ParserPretraining"
-    best = ("IoU", True)
 
     def __init__(self, iterations: int, loss: Mapping | None = None, **training: Any):
         super().__init__(iterations, **training)

@@ -17,7 +17,7 @@ from ofhkit.data.prefetch import keep_on_device
 from ofhkit.data.sampler import fetch, first, training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import set_implementation
-from ofhkit.registry import HOOKS
+from ofhkit.registry import HOOKS, METRICS
 from ofhkit.runtime.distributed import is_main, rank, span_processes, world_size
 from ofhkit.runtime.progress import Progress as ProgressBar
 from ofhkit.training.checkpoint import list_checkpoints, load_strictly, load_weights
@@ -149,9 +149,13 @@ def _hooks(job: Job, model: nn.Module, runtime: Runtime) -> list[Hook]:
     if average is not None:
         hooks.append(average)
     if job.val is not None:
-        best = KeepBest(network, *step.best)
+        metrics = [METRICS.build(metric) for metric in step.metrics()]
+        judge = next((metric for metric in metrics if metric.higher_is_better is not None), None)
+        best = None if judge is None else KeepBest(network, judge.name, judge.higher_is_better)
+        if best is None and step.deliver == "best":
+            raise OfhkitError(f"steps.{job.name}.deliver='best' needs a metric that says which way is better")
         subset = first(job.val, runtime.val_images)
-        hooks += [best, Validate(subset, step.metrics(), interval, average=average, best=best)]
+        hooks += [*filter(None, [best]), Validate(subset, metrics, interval, average=average, best=best)]
         hooks.append(SampleGrid(job.val, interval, average=average))
     return hooks + [HOOKS.build(hook) for hook in step.hooks.values()]
 

@@ -3,18 +3,21 @@
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 from skimage.metrics import peak_signal_noise_ratio
 
 from ofhkit.data.packed import PackedFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
+from ofhkit.evaluation.figures import make_gallery
 from ofhkit.functional.statistics import paired_p_value
-from ofhkit.registry import UPSAMPLERS
+from ofhkit.registry import METRICS, UPSAMPLERS
 
 LIMITED = {"data.dataset.limit": 4}  # as in a short training; --limit goes before it
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+FSRCNN", "OFHNet"]
@@ -141,7 +144,7 @@ def test_broken_weights_are_not_scored(pack, tmp_path, value):
         tensors, header = {k: file.get_tensor(k) for k in file.keys()}, file.metadata()  # noqa: SIM118
     tensors["upsampler.deconv.bias"] = tensors["upsampler.deconv.bias"] + value
     save_file(tensors, path, header)
-    with pytest.raises(OfhkitError, match="sr holds NaN or infinity"):
+    with pytest.raises(OfhkitError, match="holds NaN or infinity"):
         compare([], work_dir=tmp_path, out=tmp_path / "out", device="cpu", quick=True)
     assert not (tmp_path / "out" / "results.json").exists()
 
@@ -166,3 +169,13 @@ def test_the_folder_of_a_run_stands_for_it(pack, tmp_path):
     weights.unlink()
     with pytest.raises(OfhkitError, match=r"own\+limit=4 holds no finished run \(no model\.safetensors\)"):
         compare([run], work_dir=tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(("metric", "worst"), [("PSNR", "worst 7.00"), ("LPIPS", "worst 11.0000")])
+def test_the_worst_faces_are_worst_by_what_the_metric_says(pack, metric, worst):
+    faces = {key: torch.rand(5, 3, 16, 16) for key in ("lr", "completed", "sr", "hr")}
+    model = SimpleNamespace(test_step=lambda batch: [faces])
+    values = {i: {metric: value} for i, value in enumerate([9.0, 8.0, 7.0, 11.0, 10.0])}
+    scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=SimpleNamespace(model=model))
+    gallery = make_gallery([scored], PackedFaces(pack, "test"), [METRICS.build(dict(type=metric))], faces=[0])
+    assert gallery.labels[:2] == ["face 0", worst]

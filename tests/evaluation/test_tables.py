@@ -4,11 +4,15 @@ import csv
 import io
 import json
 import re
+from typing import ClassVar
 
 import pytest
 
-from ofhkit.evaluation.columns import TABLE1, Column, present, with_others
+from ofhkit.evaluation import scoring
+from ofhkit.evaluation.columns import PAPER, Column, tables_of
 from ofhkit.evaluation.tables import csv_table, latex_table, markdown_table, marks, write_tables
+from ofhkit.metrics import PerImageMetric
+from ofhkit.registry import METRICS
 
 PSNR = Column("PSNR", "PSNR (dB)", 2, True, True)
 LPIPS = Column("LPIPS", "LPIPS", 4, False, True)
@@ -62,10 +66,45 @@ def test_equal_numbers_share_the_mark_and_costs_have_none():
     assert marks(rows[:2], Column("a", "a", 1, True)) == ["", ""]  # nobody is better than anybody
 
 
-def test_other_metrics_become_columns_before_the_costs():
-    rows = [dict(method="A", PSNR=1.0, PSNR_p=0.5, sharpness=2.0, params=3)]
-    assert [c.key for c in with_others(rows)] == ["PSNR", "sharpness", "params"]
-    assert present(TABLE1, []) == []
+class MAE(PerImageMetric):
+    """As docs/roles.md shows one."""
+
+    name, decimals, higher_is_better = "MAE", 3, False
+    parts: ClassVar = {"MAE_hole": "MAE in hole"}
+
+    def measure(self, sr, hr):
+        return {"MAE": (sr - hr).abs().mean((1, 2, 3))}
+
+
+STANDARD = [METRICS.build(metric) for metric in scoring.STANDARD.values()]
+COSTS = ["params", "gmacs", "ms_per_image", "ms_batch1", "budget"]
+
+
+def test_other_metrics_become_columns_before_the_costs_and_are_bold_where_they_are_best():
+    rows = [dict(method="A", PSNR=1.0, PSNR_p=0.5, MAE=0.5, params=3), dict(method="B", MAE=0.25, MAE_hole=0.5)]
+    tables = tables_of([MAE(), *STANDARD], rows)
+    assert list(tables) == ["table1"]
+    assert [c.key for c in tables["table1"]] == ["PSNR", "MAE", "MAE_hole", "params"]
+    assert marks(rows, tables["table1"][1]) == ["second", "best"]
+    assert "| **0.250** |" in markdown_table(rows, tables["table1"], {})
+    assert tables_of(STANDARD, []) == {"table1": []}
+
+
+def test_the_tables_have_the_papers_order_titles_and_numbers():
+    names = [name for metric in STANDARD for name in metric.titles()]
+    tables = tables_of(STANDARD, [{"method": "OFHNet", **dict.fromkeys((*names, *COSTS), 1.0)}])
+    first = ["PSNR", "SSIM", "LPIPS", "PSNR_hole", "PSNR_known", "LRPSNR", "Consistency"]
+    second = ["NRMSE", "IoU", "IoU_parts", "NRMSE_hole", "NRMSE_known", "IoU_hole", "IoU_known"]
+    assert {name: [c.key for c in columns] for name, columns in tables.items()} == {
+        "table1": [*first, *COSTS],
+        "table2": second,
+    }
+    assert [c.title for c in tables["table1"][:4]] == ["PSNR (dB)", "SSIM", "LPIPS", "PSNR in hole"]
+    assert [c.title for c in tables["table2"][:3]] == ["NRMSE (%)", "parsing IoU", "IoU without background"]
+    assert {c.key: c.higher_is_better for columns in tables.values() for c in columns if c.headline} == {
+        "PSNR": True, "SSIM": True, "LPIPS": False, "NRMSE": False, "IoU": True,
+    }  # fmt: skip
+    assert PAPER["OFHNet"].keys() <= {c.key for columns in tables.values() for c in columns if c.headline}
 
 
 def test_four_files_agree(tmp_path):

@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,18 @@ from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
-from ofhkit.metrics import LPIPS, LRPSNR, NRMSE, PSNR, SSIM, Consistency, LabelIoU, LandmarkError, ParsingIoU
+from ofhkit.metrics import (
+    LPIPS,
+    LRPSNR,
+    NRMSE,
+    PSNR,
+    SSIM,
+    Consistency,
+    LabelIoU,
+    LandmarkError,
+    ParsingIoU,
+    PerImageMetric,
+)
 from ofhkit.models.landmark_priors import FanZhou
 from ofhkit.models.parsers import FaceParser
 from ofhkit.registry import METRICS
@@ -260,3 +272,48 @@ def test_works_inside_mmengines_evaluator():
     evaluator.process(data_samples=[outputs(1, seed=2, first=2)], data_batch=None)
     means = evaluator.evaluate(3)
     assert {"PSNR", "SSIM_hole", "LRPSNR", "Consistency"} <= set(means)
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_says_of_itself_what_it_is(name):
+    metric = METRICS.get(name)
+    assert type(metric.higher_is_better) is bool
+    assert set(metric.optional) <= set(metric.titles())
+    assert all(metric.titles().values())
+
+
+def test_the_documentation_says_of_metrics_what_they_say_of_themselves():
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    rows = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] != "metric":
+            rows[cells[0]] = cells[1:]
+    shown = {METRICS.get(name).name: METRICS.get(name) for name in METRICS.names()}
+    assert set(rows) == set(shown)
+    for name, (unit, _, better) in rows.items():
+        assert unit == shown[name].unit
+        assert better == ("higher" if shown[name].higher_is_better else "lower")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (dict(name="MAE"), "metric Mine does not say its higher_is_better: give the class True, False or None"),
+        (dict(higher_is_better=True), "metric Mine does not say its name: give the class a word, as 'MAE'"),
+        (dict(name="M A E", higher_is_better=True), "metric Mine: name is a word, as 'MAE', got 'M A E'"),
+        (dict(name="MAE", higher_is_better="no"), "higher_is_better is True, False or None, got 'no'"),
+        (dict(name="MAE", higher_is_better=False, decimals=2.5), "decimals is a whole number from 0 to 10, got 2.5"),
+        (dict(name="MAE", higher_is_better=False, headline=1), "headline is True or False, got 1"),
+        (dict(name="MAE", higher_is_better=False, parts=["MAE_hole"]), "parts is names and their titles"),
+    ],
+)
+def test_a_metric_that_does_not_say_what_it_is_is_refused(said, message):
+    with pytest.raises(OfhkitError, match=re.escape(message)):
+        type("Mine", (PerImageMetric,), {**said, "measure": lambda self, sr: {"MAE": sr.mean((1, 2, 3))}})
+
+
+def test_a_number_that_a_metric_does_not_name_is_refused():
+    said = dict(name="MAE", higher_is_better=False, measure=lambda self, sr: {"MSE": sr.mean((1, 2, 3))})
+    with pytest.raises(OfhkitError, match=r"Mine returns 'MSE', which is neither its `name` \(MAE\) nor one of"):
+        type("Mine", (PerImageMetric,), said)().process(None, [outputs(1)])

@@ -123,7 +123,7 @@ def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatc
 
     model, save = Model(), module.save_weights
     model.test_step = lambda data: [data]
-    best = KeepBest(model.net, "Score")
+    best = KeepBest(model.net, "Score", higher_is_better=True)
 
     def full(path, tensors, header):
         if header["score"] == 3.0:
@@ -203,6 +203,7 @@ def test_an_interrupted_average_goes_on(tmp_path):
 class Course(PerImageMetric):
     """A score that rises and falls again, whatever the network does."""
 
+    name, higher_is_better = "Score", True
     course = (1.0, 3.0, 2.0)
 
     def __init__(self):

@@ -17,6 +17,7 @@ from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import MAX_HOLE
+from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.restoration.faces import scaling, see
@@ -26,13 +27,7 @@ from ofhkit.restoration.page.methods import Method
 
 __all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
 
-SCORES = {  # name -> (unit, decimals, larger is better)
-    "PSNR": ("dB", 2, True),
-    "SSIM": ("", 3, True),
-    "LPIPS": ("", 3, False),
-    "NRMSE": ("%", 1, False),
-    "Consistency": ("dB", 1, True),
-}
+SCORES = {metric.name: metric for metric in (PSNR, SSIM, LPIPS, NRMSE, Consistency)}
 
 
 @dataclass(frozen=True)

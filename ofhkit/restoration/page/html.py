@@ -66,7 +66,7 @@ def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = No
         inset = f'<img class="inset pixels" alt="the tiny face, completed" src="{png_uri(figure.completed)}">'
     rows = "".join(
         f'<dt title="{_MEANING[name]}">{name}</dt><dd{" class=best" if _is_best(figure, name, best) else ""}>'
-        f"{figure.scores[name]:.{SCORES[name][1]}f} {SCORES[name][0]}</dd>"
+        f"{figure.scores[name]:.{SCORES[name].decimals}f} {SCORES[name].unit}</dd>"
         for name in SCORES
         if name in figure.scores
     )
@@ -91,15 +91,15 @@ def _completions(figures: Sequence[Figure]) -> list[Figure]:
 def _best(figures: Sequence[Figure]) -> dict[str, float]:
     """The best value of every score that several methods have."""
     found = {}
-    for name, (_, decimals, larger) in SCORES.items():
-        values = [round(f.scores[name], decimals) for f in figures if np.isfinite(f.scores.get(name, np.nan))]
+    for name, metric in SCORES.items():
+        values = [round(f.scores[name], metric.decimals) for f in figures if np.isfinite(f.scores.get(name, np.nan))]
         if len(values) > 1:
-            found[name] = max(values) if larger else min(values)
+            found[name] = max(values) if metric.higher_is_better else min(values)
     return found
 
 
 def _is_best(figure: Figure, name: str, best: dict[str, float]) -> bool:
-    return name in best and round(figure.scores[name], SCORES[name][1]) == best[name]
+    return name in best and round(figure.scores[name], SCORES[name].decimals) == best[name]
 
 
 def _landmarks(points: np.ndarray) -> str:

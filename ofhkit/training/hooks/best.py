@@ -20,19 +20,19 @@ class KeepBest(Hook):
 
     Args:
         network: whose weights.
-        metric: by which score.
-        higher: whether more is better.
+        metric: name of the score that decides.
+        higher_is_better: as that metric says of itself.
     """
 
-    def __init__(self, network: nn.Module, metric: str, higher: bool = True):
-        self.network, self.metric, self.higher = network, metric, higher
+    def __init__(self, network: nn.Module, metric: str, higher_is_better: bool):
+        self.network, self.metric, self.higher_is_better = network, metric, higher_is_better
         self.score: float | None = None
         self.iteration = 0
 
     def look(self, runner, scores: dict[str, float], done: int) -> None:
         """Keep the network as it is now if it is the best so far."""
         value = scores[self.metric]
-        if self.score is not None and (value <= self.score if self.higher else value >= self.score):
+        if self.score is not None and (value <= self.score if self.higher_is_better else value >= self.score):
             return
         if is_main():
             header = {"step": runner.name, "metric": self.metric, "score": value, "iteration": done}

@@ -18,7 +18,7 @@ model = dict(
     balance=dict(type="LeadBalance"),
     losses=dict(
         pixel=dict(type="PixelLoss"),
-        adversarial=dict(type="AdversarialLoss", weight=0.0003),
+        adversarial=dict(type="AdversarialLoss", weight=0.0002),
         structure=dict(type="SemanticStructureLoss"),
     ),
 )

@@ -16,7 +16,7 @@ model = dict(
     losses=dict(
         pixel=dict(type="PixelLoss"),
         lpips=dict(type="LPIPSLoss", weight=0.01),
-        adversarial=dict(type="AdversarialLoss", weight=0.0003),
+        adversarial=dict(type="AdversarialLoss", weight=0.0002),
         structure=dict(type="SemanticStructureLoss"),
     ),
 )

@@ -48,6 +48,13 @@ def test_a_released_model_is_found_by_name_and_states_its_licence(run, shelf, ca
     assert info["model"]["upsampler"]["type"] == "FSRCNN"
 
 
+def test_a_network_that_knows_faces_of_one_size_only_is_loaded(tmp_path):
+    """The smallest face that is asked for when a file is opened is none for it, and it says so."""
+    trunk = dict(type="TrunkUpsampler", channels=8, num_blocks=1, ladder=(8, 8, 8))
+    file = write_pipeline(tmp_path / "work", "plus", "OFHNet+", write_pack(tmp_path / "pack"), trunk)
+    assert ofhkit.load_model(file, "cpu").info["model"]["upsampler"]["type"] == "TrunkUpsampler"
+
+
 def test_half_precision_is_smaller_and_answers_alike(run, tmp_path):
     half = zoo.export_weights(run, tmp_path / "half.safetensors", LICENCE)
     full = zoo.export_weights(run, tmp_path / "full.safetensors", LICENCE, half=False)

@@ -2,8 +2,8 @@
 
     python tools/train.py configs/ofhnet_plus_synthetic.py
 
-Renders 1,900 faces once (kept in the user's cache), fits the completion, trains the upsampler, prints OFHNet+ beside the
-completion with bicubic on 200 test faces and writes table and picture grid into work_dirs/ofhnet_plus_synthetic/.
+Renders 1,900 faces once (kept in the user's cache), fits the completion, trains the upsampler, prints OFHNet+ beside
+the completion with bicubic on 200 test faces and writes table and picture grid into work_dirs/ofhnet_plus_synthetic/.
 """
 
 _base_ = ["ofhnet_plus_celeba.py", "_base_/synthetic.py"]

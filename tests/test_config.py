@@ -12,6 +12,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+PRIOR = sorted((CONFIGS / "gaussian").glob("*.py"))
 METHODS = sorted(CONFIGS.glob("*_celeba.py"))
 SYNTHETIC = sorted(CONFIGS.glob("*_synthetic.py"))
 
@@ -40,12 +41,18 @@ def test_what_a_run_stores_can_be_read_again(path, tmp_path):
     assert from_json(tmp_path / "config.json").model.upsampler.type == config.model.upsampler.type
 
 
-@pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC, *PRIOR], ids=lambda p: p.stem)
 def test_every_method_loads_and_says_its_command(path):
     config = load_config(path)
-    assert f"python tools/train.py configs/{path.name}" in path.read_text()
+    assert f"python tools/train.py configs/{path.relative_to(CONFIGS)}" in path.read_text()
     assert config.method
     assert from_json_round_trip(config) == config.to_dict()
+
+
+def test_every_method_of_the_paper_stands_on_the_prior_too():
+    on_prior = {load_config(p).model.upsampler.type: load_config(p).model for p in PRIOR if "linear_" not in p.stem}
+    assert {load_config(p).model.upsampler.type for p in METHODS} <= set(on_prior)
+    assert all(model.inpainter == dict(type="GaussianInpainter") for model in on_prior.values())
 
 
 def from_json_round_trip(config):

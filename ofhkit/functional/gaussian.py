@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ofhkit.errors import OfhkitError
+
 __all__ = [
     "add_moments", "centre_moments", "complete", "complete_by_steps", "linear_map", "mirror", "new_moments",
     "precision", "preconditioner", "symmetric", "triangle",
@@ -75,9 +77,16 @@ def mirror(values: Tensor, shape: tuple[int, ...], axis: int = -1) -> Tensor:
 
 
 def precision(covariance: Tensor, regularisation: float) -> Tensor:
-    """Return (C + regularisation * I)^-1 of a covariance (D, D), in its type."""
+    """Return (C + regularisation * I)^-1 of a covariance (D, D), in its type.
+
+    Raises:
+        OfhkitError: the sum has a negative variance along some direction, and so is no covariance.
+    """
     eye = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    return torch.cholesky_inverse(torch.linalg.cholesky(covariance + regularisation * eye))
+    factor, failed = torch.linalg.cholesky_ex(covariance + regularisation * eye)
+    if failed:
+        raise OfhkitError("the covariance has a negative variance along some direction; fit it again or raise lambda")
+    return torch.cholesky_inverse(factor)
 
 
 def linear_map(cov_xx: Tensor, cov_xy: Tensor, regularisation: float) -> Tensor:
@@ -98,6 +107,7 @@ def complete(x: Tensor, hidden: Tensor, mean: Tensor, precision: Tensor) -> Tens
     x = x.to(precision.dtype)
     filled = torch.where(hidden, mean, x)
     counts = hidden.sum(1)
+    counts = counts * (counts < hidden.shape[1])  # with everything hidden there is nothing to solve: the mean
     right = (filled - mean) @ precision
     parts, places = [], []
     for rows in _groups(counts, _ENTRIES[x.device.type != "cpu"]):
@@ -117,7 +127,7 @@ def complete(x: Tensor, hidden: Tensor, mean: Tensor, precision: Tensor) -> Tens
 
 
 def _groups(counts: Tensor, entries: int) -> list[Tensor]:
-    """Rows with something hidden, by size, in groups whose systems have so many entries together (or one row)."""
+    """Rows with something to solve, by size, in groups whose systems have so many entries together (or one row)."""
     order = counts.argsort()
     sizes = counts[order].tolist()
     groups, end = [], len(sizes)

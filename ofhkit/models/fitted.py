@@ -22,6 +22,7 @@ class Fitted(nn.Module, ABC):
     """
 
     num_faces: Tensor
+    image_size: int | property  # side of the small faces
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class Fitted(nn.Module, ABC):
         """Fill the buffers from the sums over ``count`` faces."""
 
     def _prepare(self) -> None:
-        """Compute what is derived from the buffers and not saved; called when a fit is closed or loaded."""
+        """Check the buffers, compute what is derived from them and not saved; called when a fit is closed or loaded."""
 
     @torch.no_grad()
     def partial_fit(self, lr: Tensor, hr: Tensor) -> None:

@@ -16,8 +16,8 @@ from torch.nn.modules import module as hooks
 
 from ofhkit.config.check import check
 from ofhkit.errors import OfhkitError
+from ofhkit.models.fitted import Fitted
 from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.models.upsamplers.fitted import FittedUpsampler
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.training.checkpoint import load_strictly, load_weights
 
@@ -156,7 +156,8 @@ def _check_answer(model: BaseHallucinator) -> None:
     scale = getattr(model, "scale", None)
     if not isinstance(scale, int) or not 1 <= scale <= _MAX_SCALE:
         raise OfhkitError(f"the pipeline enlarges {scale!r:.80} times; 1 to {_MAX_SCALE} can be used")
-    sides = (16,) if isinstance(model.upsampler, FittedUpsampler) else (4, 16)
+    fitted = sorted({part.image_size for part in (model.inpainter, model.upsampler) if isinstance(part, Fitted)})
+    sides = fitted or [4, 16]
     for side in sides:
         try:
             sr = model(torch.zeros(1, 3, side, side), torch.ones(1, 1, side, side))

@@ -20,7 +20,7 @@ def pack(tmp_path_factory):
 
 def train(pack, work, **options):
     return apis.train(
-        ROOT / "configs/gaussian_bicubic_celeba.py",
+        ROOT / "configs/gaussian/gaussian_bicubic_celeba.py",
         apis.Options(work_dir=work, device="cpu", budget=0.01),
         pack,
         cfg_options=options,

@@ -77,7 +77,18 @@ class GaussianInpainter(Fitted):
         self._keep("mean", moments["mean_x"].view(self._shape))
         self._keep("covariance", gaussian.triangle(moments["cov_xx"]))
 
+    @property
+    def image_size(self) -> int:
+        """Side of the faces it was fitted to."""
+        return self.mean.shape[-1]
+
     def _prepare(self) -> None:
+        size = self.mean.numel()
+        if self.mean.ndim != 3 or self.covariance.shape != (size * (size + 1) // 2,):
+            raise OfhkitError(
+                f"GaussianInpainter: a mean {tuple(self.mean.shape)} and {self.covariance.numel()} numbers of a "
+                "covariance do not belong together; fit it again or get another file"
+            )
         covariance = gaussian.symmetric(self.covariance)
         wide = torch.float32 if covariance.device.type == "mps" else torch.float64
         self.precision = gaussian.precision(covariance.to(wide), self.regularisation)

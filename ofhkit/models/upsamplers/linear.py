@@ -97,6 +97,26 @@ class LinearUpsampler(Fitted):
         self._keep("gain", (linear @ axes).transpose(0, 1).flatten(1))
         self._keep("basis", axes.mT)
 
+    @property
+    def image_size(self) -> int:
+        """Side of the small faces it was fitted to."""
+        return self.mean_lr.shape[-1]
+
+    def _prepare(self) -> None:
+        lr, hr, gain, basis = (tuple(getattr(self, n).shape) for n in ("mean_lr", "mean_hr", "gain", "basis"))
+        if len(lr) == len(basis) == 3:
+            (channels, height, width), (blocks, rank, _) = lr, basis
+            side = self._side(height, width)
+            numbers = channels * (self.scale * side) ** 2
+            large = (channels, self.scale * height, self.scale * width)
+            many = height // side * self._columns(width // side)
+            if (hr, gain, basis) == (large, (channels * height * width, blocks * rank), (many, rank, numbers)):
+                return
+        raise OfhkitError(
+            f"LinearUpsampler: means {lr} and {hr}, a gain {gain} and a basis {basis} do not belong together; fit it "
+            "again or get another file"
+        )
+
     def _side(self, height: int, width: int) -> int:
         return max(n for n in range(1, self.block + 1) if height % n == width % n == 0)
 

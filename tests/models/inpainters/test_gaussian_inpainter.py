@@ -123,6 +123,15 @@ def test_autocast_and_a_compiled_pipeline_change_nothing(rendered):
     assert torch.equal(model.inpainter(lr, mask), expected)
 
 
+def test_a_file_whose_numbers_do_not_belong_together_is_refused():
+    prior = fitted(faces(9, 5))
+    good = prior.state_dict()
+    with pytest.raises(OfhkitError, match=r"a mean \(3, 4, 4\) and 2850 numbers of a covariance do not belong"):
+        GaussianInpainter().load_state_dict({**good, "mean": torch.zeros(3, 4, 4)})
+    with pytest.raises(OfhkitError, match="the covariance has a negative variance"):
+        GaussianInpainter().load_state_dict({**good, "covariance": -good["covariance"]})
+
+
 def test_mistakes_are_one_sentence():
     with pytest.raises(OfhkitError, match="regularisation must be positive"):
         GaussianInpainter(regularisation=0)

@@ -88,6 +88,14 @@ def test_the_size_follows_the_data_and_is_loaded(size):
     assert torch.allclose(program.module()(lr), linear(lr), atol=1e-6)
 
 
+def test_a_file_whose_numbers_do_not_belong_together_is_refused():
+    lr, hr = (t.float() for t in faces(9))
+    good = fitted(lr, hr, rank=3).float().state_dict()
+    for name in ("mean_lr", "mean_hr", "gain", "basis"):
+        with pytest.raises(OfhkitError, match="do not belong together"):
+            LinearUpsampler(scale=2, rank=3).load_state_dict({**good, name: good[name][..., :-1].contiguous()})
+
+
 def test_mistakes_are_one_sentence():
     with pytest.raises(OfhkitError, match="block and rank are at least 1"):
         LinearUpsampler(rank=0)

@@ -1,7 +1,0 @@
-"""IN + the best linear enlargement, on rendered faces.
-
-python tools/train.py configs/linear_synthetic.py
-python tools/test.py configs/linear_synthetic.py
-"""
-
-_base_ = ["linear_celeba.py", "_base_/synthetic.py"]

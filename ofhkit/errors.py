@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 
 class OfhkitError(Exception):
@@ -19,6 +20,16 @@ class PluginWarning(UserWarning):
 
 class DuplicateNameError(OfhkitError):
     """Two components of one role have one name."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what a terminal would obey, or what turns the line round, written out; line breaks stay.
+
+    >>> printable('a\\x1b[2Jb')
+    'a\\\\x1b[2Jb'
+    """
+    kept = ("\n", "\t")
+    return "".join(c if c in kept or category(c) not in ("Cc", "Cf", "Cs") else ascii(c)[1:-1] for c in text)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ import shutil
 import stat
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,8 @@ from filelock import FileLock, Timeout
 
 from ofhkit.errors import OfhkitError, did_you_mean
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, zlib.error, zipfile.BadZipFile)
+"""What NumPy raises over a damaged file."""
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -78,17 +82,26 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
     """Write a file so that readers see the old one or the new one, never a part: temporary file, fsync, rename.
 
     Args:
-        path: the file; missing parent folders are made.
+        path: the file; missing parent folders are made, and a symbolic link is followed to the file it names.
         content: bytes, text (UTF-8), or a function that writes to the open binary file it is given.
+
+    Raises:
+        OfhkitError: something is there that is no regular file: a folder, a pipe, a device.
+        OSError: it cannot be written.
 
     >>> import tempfile; folder = Path(tempfile.mkdtemp())
     >>> atomic_write(folder / 'a.txt', 'whole').read_text()
     'whole'
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        found = path.stat().st_mode  # an OSError where links go in circles
+    except FileNotFoundError:
+        found = stat.S_IFREG | 0o666 & ~_umask()
+    if not stat.S_ISREG(found):
+        raise OfhkitError(f"{path} is a folder, a pipe or a device, which is not written over; name another file")
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             if callable(content):
@@ -97,7 +110,7 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
                 file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
+        os.chmod(temporary, found & 0o777)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

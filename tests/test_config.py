@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ofhkit.config import from_json, load_config, settings, to_json
-from ofhkit.config.check import complete
+from ofhkit.config.check import check, complete
 from ofhkit.config.load import load_with_origins, parse_option
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
@@ -204,3 +204,25 @@ def test_a_stored_configuration_is_data_not_code(tmp_path):
 
 def test_the_implementations_are_those_of_the_operators():
     assert typing.get_args(typing.get_type_hints(settings.Runtime)["implementation"]) == IMPLEMENTATIONS
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ({"evaluation.batch_size": 10**30}, r"batch_size must be 65536 or less"),
+        ({"steps.inpainter.batch_size": 10**30}, r"batch_size must be 65536 or less"),
+        ({"data.num_workers": 100000}, r"num_workers must be 1024 or less"),
+        ({"model.upsampler.channels": ()}, r"channels must not be empty"),
+        ({"model.upsampler.head_channels": (4,)}, r"head_channels must be a list of 2"),
+        ({"model.inpainter.channels": (4, 4)}, r"channels must be a list of 4"),
+        ({"steps.upsampler.optimizer": {"type": ["Adam"]}}, r"unknown optimizer \['Adam'\]"),
+    ],
+)
+def test_what_no_run_could_do_is_refused_before_it(option, complaint):
+    with pytest.raises(OfhkitError, match=complaint):
+        load_config(CONFIGS / "ofhnet_celeba.py", option)
+
+
+def test_a_section_needs_what_it_has_no_default_for():
+    with pytest.raises(OfhkitError, match=r"data\.degradation is missing: add it"):
+        check({"data": {"dataset": {"type": "SyntheticFaces", "num_faces": 4}}})

@@ -1,4 +1,5 @@
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -81,3 +82,37 @@ def test_assets_and_writability(tmp_path):
         asset("LICENCES.md")
     assert is_writable(tmp_path)
     assert not is_writable(tmp_path / "absent")
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
+    (tmp_path / "deep").mkdir()
+    target, link = tmp_path / "deep" / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    atomic_write(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    link.unlink()
+    link.symlink_to(tmp_path / "deep" / "absent")
+    atomic_write(link, "made")
+    assert (tmp_path / "deep" / "absent").read_text() == "made"
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "to_pipe").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "folder", "to_pipe"):
+        with pytest.raises(OfhkitError, match="is a folder, a pipe or a device"):
+            atomic_write(tmp_path / name, "x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(OSError, match="symbolic links"):
+        atomic_write(tmp_path / "a", "x")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_a_long_name_is_written(tmp_path):
+    name = "ä" * 127 + "a"  # 255 bytes: as long as names can be
+    assert atomic_write(tmp_path / name, "x").read_text() == "x"

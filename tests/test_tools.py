@@ -2,7 +2,9 @@
 
 import errno
 import os
+import re
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -43,6 +45,62 @@ def test_a_full_or_closed_disk_is_one_sentence(number, capsys):
         run(main)
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: nothing can be written (results.csv): {os.strerror(number)}; ")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP])
+def test_a_path_that_cannot_be_used_is_one_sentence(number, capsys):
+    def main():
+        raise OSError(number, os.strerror(number), "a\x1b[2J")
+
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: this path cannot be used (a\\x1b[2J): {os.strerror(number)}; ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("train.py", ("configs/ofhnet_celeba.py", "--budget", "nan")),
+        ("train.py", ("configs/ofhnet_celeba.py", "--budget", "inf")),
+        ("train.py", ("configs/ofhnet_celeba.py", "--budget", "-1")),
+        ("train.py", ("configs/ofhnet_celeba.py", "--seed", "-1")),
+        ("train.py", ("configs/ofhnet_celeba.py", "--seed", "1e3")),
+        ("prepare_celeba.py", ("--root", "x", "--out", "y", "--workers", "-1")),
+        ("prepare_celeba.py", ("--root", "x", "--out", "y", "--seed", "9" * 400)),
+        ("infer.py", ("x.png", "--batch-size", "0")),
+    ],
+)
+def test_numbers_out_of_range_are_refused(tool, arguments, monkeypatch, capsys):
+    assert call(monkeypatch, tool, *arguments) == 2
+    assert re.search(r"error: argument --[a-z-]+: .* is no (whole|positive) number", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("class", "cannot be"), ("My", "cannot be"), ("é", "cannot be"), ("__init__", "cannot be"),
+        ("a.b", "cannot be"), ("torch", "shadowed"), ("json", "shadowed"), ("ofhkit", "shadowed"), ("sys", "shadowed"),
+        ("telea", "called Telea"), ("tensor", "called Tensor"),
+    ],
+)  # fmt: skip
+def test_a_plugin_has_a_name_of_its_own(name, complaint, monkeypatch, capsys, tmp_path):
+    assert call(monkeypatch, "new_plugin.py", name, "inpainter", "--out", tmp_path) == 2
+    assert complaint in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_told_to_stop_a_tool_ends_as_after_ctrl_c(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            run(lambda: signal.raise_signal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stop.value.code == 143
+    assert "what was finished is kept" in capsys.readouterr().err
 
 
 def test_without_shipped_weights_the_list_says_so(monkeypatch, capsys, tmp_path):

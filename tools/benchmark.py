@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}
@@ -24,9 +24,9 @@ TABLE = "table"
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("what", choices=[*BATCHES, TABLE])
-    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="batch sizes")
-    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each variant (default: 5)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of torch, ONNX Runtime and OpenVINO")
+    parser.add_argument("--batch", type=whole(1), nargs="+", metavar="N", help="batch sizes")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="timed calls of each variant (default: 5)")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="of torch, ONNX Runtime and OpenVINO")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--tf32", action=argparse.BooleanOptionalAction, help="products of float32 on CUDA")

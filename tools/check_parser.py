@@ -7,7 +7,7 @@ Prints, place by place, the share of test faces with the right label, on real fa
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 
 def main() -> None:
@@ -16,7 +16,9 @@ def main() -> None:
         "--data-root", type=Path, required=True, metavar="DIR", help="real faces: a pack or a CelebA folder"
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those that ship with the package")
-    parser.add_argument("--limit", type=int, default=1000, metavar="N", help="test faces of each kind (default: 1000)")
+    parser.add_argument(
+        "--limit", type=whole(1), default=1000, metavar="N", help="test faces of each kind (default: 1000)"
+    )
     args = parser.parse_args()
 
     from ofhkit.data.celeba.prepare import find_or_prepare

@@ -9,15 +9,17 @@ can open the page unless --host says otherwise. Needs: pip install 'ofhkit[demo]
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=Path, action="append", default=[], metavar="FILE", help="add one (repeatable)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--concurrency", type=int, default=2, metavar="N", help="users served at a time (default: 2)")
+    parser.add_argument("--port", type=whole(0, 65535), default=7860)
+    parser.add_argument(
+        "--concurrency", type=whole(1, 1024), default=2, metavar="N", help="users at a time (default: 2)"
+    )
     args = parser.parse_args()
 
     from ofhkit.restoration.page.methods import installed_methods

@@ -8,15 +8,15 @@ Prints the same numbers as a table. Scenes are drawn, not rendered, so thousands
 from collections import Counter
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 ITA_CLASSES = (("very light", 55), ("light", 41), ("intermediate", 28), ("tan", 10), ("brown", -30), ("dark", -90))
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--count", type=int, default=1000, help="scenes to draw (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=whole(1), default=1000, help="scenes to draw (default: 1000)")
+    parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0)
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="picture of the histograms")
     args = parser.parse_args()
 

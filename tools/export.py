@@ -10,7 +10,7 @@ back and compared with eager on rendered faces; one that differs is not kept. ON
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 
 def main() -> None:
@@ -19,10 +19,10 @@ def main() -> None:
     parser.add_argument("--format", required=True, choices=("onnx", "torch", "aot"), help="aot needs a C++ compiler")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="ends in .onnx, else in .pt2")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16", "int8"))
-    parser.add_argument("--faces", type=int, default=64, metavar="N", help="to compare on (default: 64)")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 64], metavar="N", help="to time (default: 1 64)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed calls of each; 0: no timing")
-    parser.add_argument("--threads", type=int, metavar="N", help="of torch and ONNX Runtime")
+    parser.add_argument("--faces", type=whole(1), default=64, metavar="N", help="to compare on (default: 64)")
+    parser.add_argument("--batch", type=whole(1), nargs="+", default=[1, 64], metavar="N", help="to time (1 64)")
+    parser.add_argument("--rounds", type=whole(0), default=5, metavar="N", help="timed calls of each; 0: no timing")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="of torch and ONNX Runtime")
     args = parser.parse_args()
 
     import torch

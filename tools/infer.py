@@ -14,7 +14,7 @@ output; the others have theirs.
 import warnings
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, launcher, run
+from ofhkit.commands.cli import Parser, launcher, run, whole
 
 
 def main() -> int:
@@ -37,8 +37,8 @@ def main() -> int:
         "--paste", default="auto", help="into a photo: the face, or only the hole (as auto): then one without stays"
     )
     parser.add_argument("--sureness", action="store_true", help="also draw where the model is unsure")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="of videos, every N-th frame")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="faces at once (default: 64)")
+    parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="of videos, every N-th frame")
+    parser.add_argument("--batch-size", type=whole(1, 2**16), default=64, metavar="N", help="faces at once (64)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     launcher(parser)
     args = parser.parse_args()

@@ -8,14 +8,14 @@ are what the renderer still lacks. About 16 minutes on one CPU core with --amp.
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, run
+from ofhkit.commands.cli import Parser, common, factor, run
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("config", nargs="?", type=Path, default=Path("configs/ofhnet_synthetic.py"))
     common(parser)
-    parser.add_argument("--budget", type=float, default=1.0, metavar="F", help="scale every step's iterations by F")
+    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every step's iterations by F")
     parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args()

@@ -5,11 +5,16 @@
 Then ``pip install -e DIR/my_upsampler``, or no installation and ``--plugins DIR/my_upsampler``.
 """
 
+import importlib.util
+import keyword
+import re
+import sys
 from pathlib import Path
 
 from ofhkit import __version__
 from ofhkit.commands.cli import Parser, run
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import ROLES
 
 NETWORK = """
     def __init__(self, channels: int = 16{extra}):
@@ -170,11 +175,15 @@ README = """# ofhkit-{dashed}
 """
 
 
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def files(name: str, role: str) -> dict[str, str]:
     """Path -> text of a new plugin."""
     registry, base, imported, promise, body = CLASSES[role]
     major, minor = __version__.split(".")[:2]
-    title = "".join(part.capitalize() for part in name.split("_"))
+    title = _title(name)
     words = {
         "name": name, "role": role, "title": title, "registry": registry, "base": f"({base})" if base else "",
         "imported": imported, "promise": promise, "body": body.replace("NAME", title), "dashed": name.replace("_", "-"),
@@ -198,6 +207,21 @@ def files(name: str, role: str) -> dict[str, str]:
     }
 
 
+def check_name(name: str, role: str) -> None:
+    """Refuse a name that no package can have, or that something else has already.
+
+    Raises:
+        OfhkitError: it is no lower-case identifier, can be imported already, or names a class that is taken.
+    """
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise OfhkitError(f"{name!r:.80} cannot be a package's name; take lower case and underscores: my_upsampler")
+    if name == "tests" or name in sys.builtin_module_names or importlib.util.find_spec(name) is not None:
+        raise OfhkitError(f"a package {name!r:.80} is there already and would be shadowed; take a name of its own")
+    title = _title(name)
+    if title in ("Tensor", *(base for _, base, *_ in CLASSES.values())) or title in ROLES[role]:
+        raise OfhkitError(f"the class of {name!r} would be called {title}, as another is; take a name of its own")
+
+
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("name", help="of the package, as in my_upsampler")
@@ -206,8 +230,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.role not in CLASSES:
         raise OfhkitError(f"there is no template for the role {args.role!r}; {did_you_mean(args.role, CLASSES)}")
-    if not args.name.isidentifier() or not args.name.islower():
-        raise OfhkitError(f"{args.name!r} cannot be a package's name; take lower case and underscores: my_upsampler")
+    check_name(args.name, args.role)
     folder = args.out / args.name
     if folder.exists():
         raise OfhkitError(f"{folder} exists; choose another name or remove it")

@@ -9,7 +9,7 @@ goes on after an interruption. Pictures that cannot be used are listed in OUT/re
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 
 def main() -> None:
@@ -17,12 +17,12 @@ def main() -> None:
     add = parser.add_argument
     add("--root", type=Path, required=True, metavar="DIR", help="folder with CelebA's pictures and lists")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the pack")
-    add("--limit", type=int, metavar="N", help="look at N faces only, spread over the splits in proportion")
+    add("--limit", type=whole(1), metavar="N", help="look at N faces only, spread over the splits in proportion")
     add("--split", default="official", metavar="official|paper", help="paper: random 28,000 train and 2,000 test")
-    add("--seed", type=int, default=0, help="of the paper's split")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="of the paper's split")
     add("--template", type=Path, metavar="FILE", help="JSON with five points, or 'celeba_native': CelebA's own scale")
     add("--name", help="of the data set (default: the name of the root folder)")
-    add("--workers", type=int, metavar="N", help="processes (default: one a core, 8 at the most; 0: none)")
+    add("--workers", type=whole(0, 1024), metavar="N", help="processes (default: one a core, 8 at the most; 0: none)")
     args = parser.parse_args()
 
     from ofhkit.data.celeba.prepare import prepare

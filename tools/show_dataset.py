@@ -9,18 +9,18 @@ The source is the word ``synthetic``, the folder of a prepared pack, or a config
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.cli import Parser, run, whole
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("source", help="'synthetic', a pack's folder or a configuration file")
     parser.add_argument("--split", default="train", choices=("train", "val", "test"))
-    parser.add_argument("--start", type=int, default=0, help="the first face shown (default: 0)")
-    parser.add_argument("--count", type=int, default=32, help="how many (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="of synthetic faces (default: 0)")
-    parser.add_argument("--columns", type=int, default=8)
-    parser.add_argument("--scale", type=int, default=1, help="enlargement (default: 1)")
+    parser.add_argument("--start", type=whole(0), default=0, help="the first face shown (default: 0)")
+    parser.add_argument("--count", type=whole(1), default=32, help="how many (default: 32)")
+    parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="of synthetic faces (default: 0)")
+    parser.add_argument("--columns", type=whole(1), default=8)
+    parser.add_argument("--scale", type=whole(1, 64), default=1, help="enlargement (default: 1)")
     parser.add_argument("--landmarks", action="store_true", help="draw the 68 points")
     parser.add_argument("--parsing", action="store_true", help="draw the labels")
     parser.add_argument("--out", type=Path, default=Path("faces.png"), metavar="FILE.png")

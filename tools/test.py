@@ -12,7 +12,7 @@ finished under the work dir is scored, as it was trained. Writes table1 and tabl
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, launcher, run
+from ofhkit.commands.cli import Parser, common, launcher, run, whole
 
 
 def main() -> None:
@@ -24,12 +24,12 @@ def main() -> None:
     launcher(parser)
     parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="score this model.safetensors")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N test faces")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="only the first N test faces")
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="only these: psnr ssim lpips nrmse iou …")
-    parser.add_argument("--faces", nargs="+", type=int, metavar="N", help="test faces to show (default: the first)")
+    parser.add_argument("--faces", nargs="+", type=whole(0), metavar="N", help="faces to show (default: the first)")
     sweeps = ("size", "position")
     parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
-    parser.add_argument("--sweep-limit", type=int, default=200, metavar="N", help="faces for that (default: 200)")
+    parser.add_argument("--sweep-limit", type=whole(1), default=200, metavar="N", help="faces for that (default: 200)")
     args = parser.parse_args()
 
     from ofhkit import apis

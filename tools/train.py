@@ -9,7 +9,7 @@ Goes on by itself where it was stopped. Steps that methods share are trained onc
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, launcher, run
+from ofhkit.commands.cli import Parser, common, factor, launcher, run, whole
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="configuration file")
     common(parser)
     launcher(parser)
-    parser.add_argument("--budget", type=float, default=1.0, metavar="F", help="scale every step's iterations by F")
+    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every step's iterations by F")
     parser.add_argument("--steps", nargs="+", metavar="STEP", help="run only these steps")
     parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")
-    parser.add_argument("--seed", type=int, help="of weights, order, flips and holes")
+    parser.add_argument("--seed", type=whole(0, 2**32 - 1), help="of weights, order, flips and holes")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where a run was stopped (the default)")
     again.add_argument("--fresh", action="store_true", help="start anew; earlier results are set aside")

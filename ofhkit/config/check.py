@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 from ofhkit import registry
@@ -75,6 +76,10 @@ def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
         if key in tree:
             _check_section(key, tree[key], settings, origins)
     _check_components(tree, origins, "")
+    for key, settings in SECTIONS.items():
+        needed = [field.name for field in fields(settings) if field.default is field.default_factory is MISSING]
+        if missing := [name for name in needed if key in tree and name not in tree[key]]:
+            raise OfhkitError(f"{key}.{missing[0]} is missing: add it to the configuration's {key}=dict(…)")
 
 
 def _check_section(key: str, values: Any, settings: type, origins: Mapping[str, str]) -> None:

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.files import UNREADABLE
 from ofhkit.registry import DATASETS
 
+_INFO = {"name": str, "template": list, "data_hash": str, "landmark_source": str, "num_faces": int, "image_size": int}
 FORMAT, VERSION = "ofhkit-pack", 1
 SPLITS = ("train", "val", "test")
 INDEX_KEYS = ("names", "split", "points5", "landmarks")
@@ -41,10 +43,13 @@ def read_pack_info(root: str | Path) -> dict:
         raise OfhkitError(
             f"{root} is no prepared pack (no pack.json); make one: tools/prepare_celeba.py --root DIR --out {root}"
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise OfhkitError(f"{path} is not valid JSON; prepare the pack again") from None
     if not isinstance(info, dict) or info.get("format") != FORMAT or info.get("version") != VERSION:
         raise OfhkitError(f"{path} does not describe an {FORMAT} of version {VERSION}; prepare the pack again")
+    for key, kind in _INFO.items():
+        if not isinstance(info.get(key), kind):
+            raise OfhkitError(f"{path} does not say {key}, or not as {kind.__name__}; prepare the pack again")
     return info
 
 
@@ -108,8 +113,12 @@ class PackedFaces(torch.utils.data.Dataset):
                 self.names = index["names"]
                 self.points5 = index["points5"]
                 self.landmarks = index["landmarks"]
-                rows = np.flatnonzero(index["split"] == SPLITS.index(split))
-        except (OSError, ValueError, KeyError) as error:
+                of_split = index["split"]
+            rows = np.flatnonzero(of_split == SPLITS.index(split))
+            counts = {len(self.names), len(self.points5), len(self.landmarks), len(of_split)}
+            if counts != {self.info["num_faces"]}:
+                raise ValueError(f"it is of {counts} faces, pack.json of {self.info['num_faces']}")
+        except UNREADABLE as error:
             raise OfhkitError(f"{self.root / 'index.npz'} cannot be read ({error}); prepare the pack again") from None
         if not len(rows):
             raise OfhkitError(f"the pack {self.root} has no {split} faces; prepare it with another --split")
@@ -162,7 +171,7 @@ class PackedFaces(torch.utils.data.Dataset):
         shape = (self.info["num_faces"], *channels, size, size)
         try:
             array = np.load(self.root / file, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except UNREADABLE as error:
             raise OfhkitError(f"{self.root / file} cannot be read ({error}); prepare the pack again") from None
         if array.shape != shape or array.dtype != np.uint8:
             raise OfhkitError(

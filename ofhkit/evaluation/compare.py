@@ -14,14 +14,14 @@ import torch
 
 from ofhkit.config import override
 from ofhkit.data.sampler import first
-from ofhkit.errors import OfhkitError
+from ofhkit.errors import OfhkitError, printable
 from ofhkit.evaluation.baselines import with_baselines
 from ofhkit.evaluation.columns import columns_of, tables_of
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
 from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
-from ofhkit.evaluation.tables import write_tables
+from ofhkit.evaluation.tables import csv_cell, write_tables
 from ofhkit.evaluation.write_report import write_report
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
@@ -115,7 +115,7 @@ def compare(
         {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
     )
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
-    print(text)
+    print(printable(text))
     return rows
 
 
@@ -135,7 +135,8 @@ def per_image_csv(scored: Sequence[Scored]) -> str:
     writer = csv.DictWriter(text, ["method", "index", *names], lineterminator="\n")
     writer.writeheader()
     for s in scored:
-        writer.writerows({"method": s.row["method"], "index": i, **s.per_image[i]} for i in sorted(s.per_image))
+        method = csv_cell(s.row["method"])
+        writer.writerows({"method": method, "index": i, **s.per_image[i]} for i in sorted(s.per_image))
     return text.getvalue()
 
 

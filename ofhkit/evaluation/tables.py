@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ofhkit.errors import printable
 from ofhkit.evaluation.columns import PAPER, Column
 from ofhkit.files import atomic_write
 
-__all__ = ["csv_table", "latex_table", "markdown_table", "marks", "write_tables"]
+__all__ = ["csv_cell", "csv_table", "latex_table", "markdown_cell", "markdown_table", "marks", "write_tables"]
 
 LEGEND = (
     "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "
@@ -20,6 +21,24 @@ LEGEND = (
 )
 _LEVEL = 0.05
 Rows = Sequence[Mapping[str, Any]]
+
+
+def markdown_cell(text: str) -> str:
+    """A text that somebody else chose, for a cell of a table: it neither ends the cell nor is HTML.
+
+    >>> markdown_cell('a|b\\n<img>')
+    'a\\\\|b &lt;img>'
+    """
+    return " ".join(printable(text).split()).replace("|", r"\|").replace("<", "&lt;")
+
+
+def csv_cell(value: Any) -> Any:
+    """What a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
+
+    >>> csv_cell('=1+1'), csv_cell(-1.5), csv_cell('plain')
+    ("'=1+1", -1.5, 'plain')
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def marks(rows: Rows, column: Column) -> list[str]:
@@ -76,9 +95,9 @@ def markdown_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str,
     | OFHNet | **21.00** | 20.44 |
     """
     titles = ["method"]
-    cells = [[row["method"]] for row in rows]
+    cells = [[markdown_cell(row["method"])] for row in rows]
     for column in columns:
-        titles += [column.title, "paper"] if _has_paper(column) else [column.title]
+        titles += [markdown_cell(column.title), "paper"] if _has_paper(column) else [markdown_cell(column.title)]
         for line, row, mark in zip(cells, rows, marks(rows, column)):
             text = _shown(row, column)
             if text is None:
@@ -91,7 +110,7 @@ def markdown_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str,
                 line.append(_paper(row, column))
     lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *cells]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{LEGEND}\n\n{_protocol_text(protocol)}\n"
+    return f"{table}\n\n{LEGEND}\n\n{markdown_cell(_protocol_text(protocol))}\n"
 
 
 def _protocol_text(protocol: Mapping[str, Any]) -> str:
@@ -151,7 +170,7 @@ def csv_table(rows: Rows, columns: Sequence[Column]) -> str:
     writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        flat = dict(row)
+        flat = {key: csv_cell(value) for key, value in row.items()}
         for key in (c.key for c in columns if c.headline):
             flat[f"{key}_lo"], flat[f"{key}_hi"] = row.get(f"{key}_ci95", ("", ""))
             flat[f"{key}_paper"] = PAPER.get(row["method"], {}).get(key, "")

@@ -10,6 +10,8 @@ import rich.progress
 from rich.console import Console
 from rich.markup import escape
 
+from ofhkit.errors import printable
+
 _silent = False
 
 
@@ -22,7 +24,7 @@ def silence(silent: bool) -> None:
 def say(line: str) -> None:
     """Print a line for the person who waits; results go to standard output, this does not."""
     if not _silent:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -41,13 +43,13 @@ class Progress:
     """
 
     def __init__(self, total: int, label: str, *, done: int = 0, stream: TextIO | None = None, interval: float = 10.0):
-        self.total, self.label, self.done, self.start_done = total, label, done, done
+        self.total, self.label, self.done, self.start_done = total, printable(label), done, done
         self.stream, self.interval = stream or sys.stderr, interval
         self.start = self.last = time.monotonic()
         self.live = _live(self.stream) if self.stream.isatty() and not _silent else None
         if self.live is not None:
             self.live.start()
-            self.task = self.live.add_task(escape(label), total=total, completed=done, left="")
+            self.task = self.live.add_task(escape(self.label), total=total, completed=done, left="")
 
     def update(self, units: int) -> None:
         """Add finished units and print when it is time."""

@@ -6,6 +6,7 @@ Released weights are safetensors with a JSON header that says what they are.
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import pickletools
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from ofhkit.errors import OfhkitError
+from ofhkit.errors import OfhkitError, printable
 from ofhkit.files import atomic_write
 
 _NAME = "iter_{:08d}.pth"
@@ -30,7 +31,9 @@ _MAX_BYTES, _MAX_HEADER = 2**32, 2**20
 
 def save_checkpoint(folder: Path, iteration: int, state: Mapping[str, Any], keep: int = 2) -> Path:
     """Write ``iter_N.pth`` atomically, then remove all but the newest ``keep``, and what a killed save left behind."""
-    path = atomic_write(Path(folder) / _NAME.format(iteration), lambda file: torch.save(dict(state), file))
+    buffer = io.BytesIO()  # of a full disk torch.save makes a RuntimeError without a reason
+    torch.save(dict(state), buffer)
+    path = atomic_write(Path(folder) / _NAME.format(iteration), lambda file: file.write(buffer.getbuffer()))
     for old in list_checkpoints(folder)[keep:]:
         old.unlink(missing_ok=True)
     for torn in Path(folder).glob(".iter_*.tmp"):  # one process at a time writes here
@@ -190,6 +193,15 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, header
 
 
+def _on_one_line(value: Any) -> Any:
+    """Write out, in all texts of a header, what a terminal or a table would obey."""
+    if isinstance(value, str):
+        return printable(value).replace("\n", " ").replace("\t", " ")
+    if isinstance(value, dict):
+        return {_on_one_line(key): _on_one_line(inner) for key, inner in value.items()}
+    return [_on_one_line(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _header(path: Path, text: str | None) -> dict:
     """What a file says of itself."""
     if text is None:
@@ -197,7 +209,7 @@ def _header(path: Path, text: str | None) -> dict:
     if len(text) > _MAX_HEADER:
         raise OfhkitError(f"{path}: its header is longer than {_MAX_HEADER:,} characters")
     try:
-        header = json.loads(text)
+        header = _on_one_line(json.loads(text))
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):

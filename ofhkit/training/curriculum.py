@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -136,8 +137,8 @@ def check_run(config: Any, options: Options) -> None:
     Raises:
         OfhkitError: budget, device, a step's name or a component's settings.
     """
-    if options.budget <= 0:
-        raise OfhkitError(f"--budget must be positive, got {options.budget}")
+    if not 0 < options.budget < math.inf:
+        raise OfhkitError(f"--budget must be a positive number, got {options.budget}")
     pick_device(options.device)
     for name in options.steps or ():
         if name not in config.steps:
@@ -168,7 +169,7 @@ def _folder(work_dir: Path, name: str, key: str, step: Step, mark: str) -> Path:
 def _mark_of(folder: Path) -> str | None:
     try:
         return json.loads((folder / "step.json").read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

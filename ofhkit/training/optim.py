@@ -96,7 +96,7 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto
     """
     arguments = dict(cfg)
     name = arguments.pop("type", None)
-    kind = OPTIMIZERS.module_dict.get(name)
+    kind = OPTIMIZERS.module_dict.get(name) if isinstance(name, str) else None
     if kind is None:
         raise OfhkitError(f"unknown optimizer {name!r}; {did_you_mean(str(name), OPTIMIZERS.module_dict)}")
     parameters = [p for p in parameters if p.requires_grad]

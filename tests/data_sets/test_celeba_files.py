@@ -93,3 +93,11 @@ def test_pictures_and_lists_may_differ(tmp_path):
     assert celeba.points5[0].tolist() == listed[made.names[2]].tolist()
     assert celeba.split.tolist() == [-1, *(made.split[name] for name in celeba.names[1:])]
     assert celeba.points68 is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no points", b"PK\x03\x04" + bytes(60), b"PK\x05\x06" + bytes(18)])
+def test_damaged_points_are_one_sentence(tmp_path, content):
+    root = MadeCelebA(4).flat(tmp_path)
+    (root / "landmarks_68.npz").write_bytes(content)
+    with pytest.raises(OfhkitError, match=r"landmarks_68\.npz holds no arrays 'names'"):
+        find_celeba(root)

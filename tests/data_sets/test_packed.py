@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 
@@ -172,3 +173,37 @@ def test_writer_refuses_what_does_not_fit(tmp_path, pack):
     with pytest.raises(ValueError, match="faces: expected"):
         writer.append(["a"], FACES[:1, :, :64], POINTS5[:1], POINTS68[:1], [0])
     writer.close()
+
+
+@pytest.mark.parametrize("damage", ["nothing", "text", "cut", "flipped", "other count", "a folder"])
+def test_a_damaged_index_is_one_sentence(pack, damage):
+    file = pack / "index.npz"
+    whole = file.read_bytes()
+    with np.load(file) as index:
+        arrays = dict(index)
+    file.unlink()
+    if damage == "a folder":
+        file.mkdir()
+    elif damage == "other count":
+        np.savez(file, **{**arrays, "landmarks": arrays["landmarks"][1:]})
+    else:
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 60]) + whole[middle + 60 :]
+        file.write_bytes({"nothing": b"", "text": b"no index", "cut": whole[:middle], "flipped": flipped}[damage])
+    with pytest.raises(OfhkitError, match=r"index\.npz cannot be read .*prepare the pack again"):
+        PackedFaces(pack)
+
+
+@pytest.mark.parametrize("content", [b"", b"no faces", b"\x93NUMPY\x01\x00\xff\xff{'descr': (", b"\x93NUMPY\x09\x00"])
+def test_damaged_faces_are_one_sentence(pack, content):
+    (pack / "faces.npy").write_bytes(content)
+    with pytest.raises(OfhkitError, match=r"faces\.npy cannot be read .*prepare the pack again"):
+        PackedFaces(pack)
+
+
+@pytest.mark.parametrize("key", ["name", "template", "data_hash", "num_faces", "image_size"])
+def test_a_pack_says_all_it_must(pack, key):
+    info = json.loads((pack / "pack.json").read_text())
+    (pack / "pack.json").write_text(json.dumps({**info, key: None}))
+    with pytest.raises(OfhkitError, match=rf"pack\.json does not say {key}"):
+        PackedFaces(pack)

@@ -116,3 +116,12 @@ def test_four_files_agree(tmp_path):
     assert stored["rows"][2]["paper"] == pytest.approx({"PSNR": 20.44, "SSIM": 0.63, "NRMSE": 5.33, "IoU": 0.60})
     assert (tmp_path / "table1.tex").is_file()
     assert len((tmp_path / "table1.csv").read_text().splitlines()) == 4
+
+
+def test_a_method_named_by_a_stranger_stays_in_its_cell():
+    rows = [{"method": "=1|<img src=x>\n\x1b[2J", "PSNR": 20.0}]
+    columns = [Column("PSNR", "PSNR", 2, True)]
+    table = markdown_table(rows, columns, {"data": "a|b\n# c"})
+    assert "=1\\|&lt;img src=x> \\x1b[2J" in table.splitlines()[2]
+    assert table.splitlines()[-1] == "Protocol: data: a\\|b # c."
+    assert next(csv.DictReader(io.StringIO(csv_table(rows, columns))))["method"].startswith("'=1|")

@@ -1,5 +1,6 @@
 """Checkpoints: whole, newest first, strict, and never anybody's code."""
 
+import errno
 import os
 import pickle
 import shutil
@@ -183,3 +184,24 @@ def test_whole_numbers_and_booleans_are_no_weights():
         with pytest.raises(OfhkitError, match=f"matched 0/1 tensors; other kind: weight {kind} for float"):
             load_strictly(layer, {"weight": state}, "x")
     assert load_strictly(layer, {"weight": torch.ones(1, 2).half()}, "x") == "matched 1/1 tensors"
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_the_checkpoint_before(tmp_path):
+    save_checkpoint(tmp_path, 1, {"a": 1})
+    code = (
+        "import resource, sys, torch; from pathlib import Path\n"
+        "from ofhkit.training.checkpoint import save_checkpoint\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: save_checkpoint(Path(sys.argv[1]), 2, {'w': torch.zeros(100_000)})\n"
+        "except OSError as error: print(error.errno)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout == f"{errno.EFBIG}\n", done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["iter_00000001.pth"]
+
+
+def test_what_a_header_says_cannot_command_a_terminal(tmp_path):
+    said = {"licence": "free\x1b[2J\n\u202egood", "data": {"name\r": ["\x07"]}}
+    save_weights(tmp_path / "w.safetensors", {}, said)
+    read = load_weights(tmp_path / "w.safetensors")[1]
+    assert read == {"licence": r"free\x1b[2J \u202egood", "data": {r"name\r": [r"\x07"]}}

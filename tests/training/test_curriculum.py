@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from ofhkit.apis import Options, compare, load_model, train
 from ofhkit.errors import OfhkitError
 from ofhkit.training.checkpoint import load_weights, save_weights
+from ofhkit.training.curriculum import _is_done
 
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+FSRCNN", "OFHNet"]
 
@@ -165,3 +166,10 @@ def test_mistakes_are_one_sentence(configs, faces, tmp_path, arguments, message)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "5", '{"fingerprint": {}}', '{"fingerprint"'])
+def test_a_damaged_step_json_is_a_step_that_is_not_done(tmp_path, content):
+    (tmp_path / "step.json").write_text(content)
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    assert not _is_done(tmp_path, "mark", anew=False)

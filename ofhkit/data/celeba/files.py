@@ -5,7 +5,6 @@ Nothing here looks into a picture; :func:`find_celeba` says what there is, and e
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from ofhkit.data.pictures import FolderImages, ZipImages
 from ofhkit.errors import OfhkitError
+from ofhkit.files import UNREADABLE
 
 IMAGES = "img_align_celeba"
 LANDMARK_LIST, PARTITION_LIST = "list_landmarks_align_celeba", "list_eval_partition"
@@ -183,7 +183,7 @@ def _find_points68(root: Path, names: list[str]) -> np.ndarray | None:
     try:
         with np.load(path) as file:
             known, points = file["names"], file["points"].astype(np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise OfhkitError(f"{path} holds no arrays 'names' (N,) and 'points' (N, 68, 2) ({error})") from None
     if known.ndim != 1 or points.shape != (len(known), 68, 2):
         raise OfhkitError(f"{path}: 'names' is {known.shape} and 'points' {points.shape}; expected (N,) and (N, 68, 2)")

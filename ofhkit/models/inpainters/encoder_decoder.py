@@ -11,8 +11,6 @@ follow it on paper: the same function.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -56,8 +54,8 @@ class EncoderDecoder(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (16, 32, 64, 64),
-        decoder_channels: Sequence[int] = (64, 32, 16),
+        channels: tuple[int, int, int, int] = (16, 32, 64, 64),
+        decoder_channels: tuple[int, int, int] = (64, 32, 16),
         mask_channel: bool = False,
     ):
         super().__init__()

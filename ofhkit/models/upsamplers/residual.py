@@ -83,7 +83,7 @@ class ResidualUpsampler(nn.Module):
     def __init__(
         self,
         channels: Sequence[int] = (256, 128, 64),
-        head_channels: Sequence[int] = (64, 32),
+        head_channels: tuple[int, int] = (64, 32),
         image_skip: bool = False,
     ):
         super().__init__()

@@ -40,7 +40,7 @@ class Visitor:
             "trigger_id": None,
             **more,
         }
-        return self.http.post(f"{API}/queue/join", json=body), session
+        return self.http.post(f"{API}/queue/join", content=json.dumps(body)), session
 
     def messages(self, session):
         """All messages until the last event of a session is done."""

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ofhkit.errors import OfhkitError
 from ofhkit.restoration.page import EXAMPLES, installed_methods, open_example, open_file, restore
-from ofhkit.restoration.page.archive import pack_results, restore_many
+from ofhkit.restoration.page import archive as page_archive
+from ofhkit.restoration.page.archive import Row, pack_results, restore_many
 from ofhkit.restoration.page.compare import read_cells
 from ofhkit.restoration.page.html import draw_batch, draw_results
 from ofhkit.restoration.page.uploads import MAX_FILES
@@ -118,12 +119,13 @@ def test_the_drawing_escapes_names_and_serves_no_file(methods):
     assert f"class=best>{best:.2f} dB" in html
 
 
-def test_many_pictures_become_one_archive(pictures, methods):
-    batch = restore_many([(path, path.name) for path in pictures.values()], "Transparent parts", methods[0])
-    fates = {row.name: row.error for row in batch.rows}
+def test_many_pictures_become_one_archive(pictures, methods, tmp_path):
+    file = tmp_path / "restored.zip"
+    rows = restore_many([(path, path.name) for path in pictures.values()], "Transparent parts", methods[0], file)
+    fates = {row.name: row.error for row in rows}
     assert fates["plain.png"] == fates["tiny.png"] == ""
     assert fates["bad.png"] == "bad.png: not a picture in a format that is understood"
-    with zipfile.ZipFile(io.BytesIO(batch.archive)) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         table = archive.read("results.csv").decode()
     assert "01_plain.png" in names
@@ -131,13 +133,28 @@ def test_many_pictures_become_one_archive(pictures, methods):
     assert not [name for name in names if "bad" in name]
     assert str(pictures["bad"].parent) not in table
     assert "bad.png,04_bad,failed" in table
-    twice = restore_many([(pictures["bad"], "a.png"), (pictures["plain"], "b.png"), (pictures["bad"], "a.png")],
-                         "No hole", methods[1])  # fmt: skip
-    assert [(row.name, row.image is None) for row in twice.rows] == [("a.png", True), ("b.png", False), ("a.png", True)]
-    html = draw_batch(batch)
+    assert list(tmp_path.iterdir()) == [file]
+    html = draw_batch(rows, "archive/of/it.zip")
     assert "3 of 4 restored" in html
     assert "Loch &lt;b&gt;.png" in html
+    assert 'href="archive/of/it.zip"' in html
+
+
+def test_many_pictures_have_their_limits(pictures, methods, tmp_path, monkeypatch):
+    bad, plain, file = (pictures["bad"], "a.png"), (pictures["plain"], "b.png"), tmp_path / "restored.zip"
+    twice = restore_many([bad, plain, bad], "No hole", methods[1], file)
+    assert [(row.name, row.image is None) for row in twice] == [("a.png", True), ("b.png", False), ("a.png", True)]
     with pytest.raises(OfhkitError, match="choose fewer"):
-        restore_many([(pictures["plain"], "a.png")] * (MAX_FILES + 1), "No hole", methods[0])
+        restore_many([plain] * (MAX_FILES + 1), "No hole", methods[0], file)
     with pytest.raises(OfhkitError, match="add some first"):
-        restore_many([], "No hole", methods[0])
+        restore_many([], "No hole", methods[0], file)
+    monkeypatch.setattr(page_archive, "MAX_ARCHIVE", 10_000)
+    rows = restore_many([plain, plain], "No hole", methods[1], file)
+    assert [row.error for row in rows] == ["", page_archive.LATE]
+    monkeypatch.setattr(page_archive, "SECONDS", -1)
+    assert [row.error for row in restore_many([plain], "No hole", methods[1], file)] == [page_archive.LATE]
+
+
+def test_a_picture_that_was_not_damaged_is_not_called_restored():
+    rows = [Row("a.png", np.zeros((2, 2, 3), np.uint8), untouched=True), Row("b.png", None, "no face")]
+    assert "0 of 2 restored, 1 left as they are: no hole" in draw_batch(rows, "archive/of/it.zip")

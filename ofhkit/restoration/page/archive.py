@@ -1,4 +1,4 @@
-"""Everything of a comparison, or of many pictures, as one zip archive in memory."""
+"""Everything of a comparison, or of many pictures, as one zip archive."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import tempfile
+import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,34 +17,36 @@ from PIL import Image
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.images import encode_png
-from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer, read_pictures
+from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer
 from ofhkit.restoration.page.compare import SCORES, Results
+from ofhkit.restoration.page.inputs import MEMORY, read_upload
 from ofhkit.restoration.page.methods import Method
-from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES
+from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
 
-__all__ = ["HOLES", "Batch", "Row", "pack_results", "restore_many"]
+__all__ = ["HOLES", "Row", "pack_results", "restore_many"]
 
 THUMBNAIL = 256
+SECONDS = 300  # for many pictures
+LATE = "left out: the pictures before it took all the room or time that one go has; restore it in another one"
 HOLES = {"Transparent parts": None, "Find it": "auto", "No hole": "none"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of many: its name, a thumbnail of the restored picture or the reason why there is none."""
+    """One picture of many.
+
+    Attributes:
+        name: as its owner calls it.
+        image: a thumbnail of the result; None where there is none.
+        error: why there is none.
+        untouched: nothing of it was restored, because it has no hole.
+    """
 
     name: str
     image: np.ndarray | None
     error: str = ""
-    notes: str = ""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Many restored pictures, and the archive that holds them and ``results.csv``."""
-
-    rows: tuple[Row, ...]
-    archive: bytes
+    untouched: bool = False
 
 
 def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
@@ -65,12 +68,16 @@ def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
     return _zip(files)
 
 
-def restore_many(paths: Sequence[tuple[str | Path, str]], hole: str, method: Method) -> Batch:
-    """Restore uploaded pictures in one batch; a picture that fails leaves no picture.
+def restore_many(
+    paths: Sequence[tuple[Path, str]], hole: str, method: Method, archive: Path, memory: int = MEMORY
+) -> list[Row]:
+    """Restore uploaded pictures one after the other; a picture that fails leaves no picture.
 
     Args:
         paths: files with the names that their owner gave them.
         hole: a key of :data:`HOLES`.
+        archive: where a zip of all results and ``results.csv`` is written.
+        memory: bytes that a picture may take.
 
     Raises:
         OfhkitError: none, or too many pictures.
@@ -79,33 +86,39 @@ def restore_many(paths: Sequence[tuple[str | Path, str]], hole: str, method: Met
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    names = [Path(label).name for _, label in paths]
-    with tempfile.TemporaryDirectory(prefix="ofhkit-") as folder:
+    restorer, rows, end = Restorer(method.model, HoleOptions(mask=HOLES[hole])), [], time.monotonic() + SECONDS
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder, zipfile.ZipFile(archive, "w") as packed:
         out = Writer(Path(folder), method.model.info)
-        rows = []
-        read = (_read(Path(path), name) for (path, _), name in zip(paths, names))  # a few at a time: they may be large
-        outcomes = Restorer(method.model, HoleOptions(mask=HOLES[hole])).restore(read)
-        for number, (outcome, name) in enumerate(zip(outcomes, names), 1):
-            out.write(outcome, f"{number:02d}_{_safe(Path(name).stem)}")
-            out.rows[-1]["input"] = name
-            rows.append(Row(name, _thumbnail(outcome.image), outcome.error or "", "; ".join(outcome.notes)))
+        for number, (path, label) in enumerate(paths, 1):
+            late = time.monotonic() > end or archive.stat().st_size > MAX_ARCHIVE
+            outcome = _failed(label, LATE) if late else _restore(restorer, path, label, memory)
+            outcome = out.write(outcome, f"{number:02d}_{_safe(Path(label).stem)}")
+            out.rows[-1]["input"] = label
+            rows.append(Row(label, _thumbnail(outcome.image), outcome.error or "", outcome.untouched))
+            _move(Path(folder), packed)
         out.save_table()
-        files = {
-            str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(Path(folder).rglob("*"))
-            if path.is_file()
-        }
-    return Batch(tuple(rows), _zip(files))
+        _move(Path(folder), packed)
+    return rows
 
 
-def _read(path: Path, name: str) -> Picture | Outcome:
-    """A picture, or why there is none; errors name it as its owner does."""
+def _restore(restorer: Restorer, path: Path, label: str, memory: int) -> Outcome:
+    """One picture alone, so that no others wait in the memory."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise OfhkitError(f"{name}: more than {MAX_BYTES // 2**20} MB; reduce it first")
-        return next(read_pictures(path))
+        return next(restorer.restore([read_upload(path, label, memory)]))
     except OfhkitError as error:
-        return Outcome(Picture(name, np.zeros((1, 1, 3), np.uint8)), error=str(error).replace(str(path), name))
+        return _failed(label, str(error))
+
+
+def _failed(label: str, error: str) -> Outcome:
+    return Outcome(Picture(label, np.zeros((1, 1, 3), np.uint8)), error=error)
+
+
+def _move(folder: Path, packed: zipfile.ZipFile) -> None:
+    """Move the files of a folder into an archive."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            packed.write(path, path.relative_to(folder))
+            path.unlink()
 
 
 def _thumbnail(image: np.ndarray | None) -> np.ndarray | None:

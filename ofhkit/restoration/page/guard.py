@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from ofhkit.errors import OfhkitError
 from ofhkit.restoration.page.compare import read_cells
-from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, Uploads
+from ofhkit.restoration.page.uploads import MAX_FILES, MAX_FOLDER, MAX_UPLOAD, Uploads
 
 __all__ = ["Guard", "read_event"]
 
 MAX_EVENT = 2**18
-MAX_UPLOAD = MAX_FILES * MAX_BYTES // 3
 UPLOAD, JOIN, STREAM = "/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/queue/data"
+ARCHIVE = "/archive"
+PATIENCE, SLOWEST = (
+    10,
+    60,
+)  # seconds until somebody must listen to a session; for a visitor to send or take a message
+WAITING = 4  # events of a session whose results nobody has taken yet
 READ = re.compile(
-    r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(static|assets|svelte)/.*"
-    rf"|{STREAM}|/gradio_api/(info|startup-events|app_id|theme\.css|heartbeat/[\w-]{{1,64}})/?",
+    r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)|/(static|assets|svelte)/[\w./-]{1,200}"
+    rf"|{ARCHIVE}/[0-9a-f]{{32}}/restored\.zip|/gradio_api/(info|startup-events|app_id|heartbeat/[\w-]{{1,64}})",
     re.ASCII,
 )
 HEADERS = [
@@ -32,6 +39,12 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 ]
+_HOST = rb"([\w.-]{1,255}|\[[0-9a-fA-F:.]{2,45}\])(:\d{1,5})?"
+_ADDRESSES = {  # Gradio builds links of them
+    b"host": re.compile(_HOST),
+    b"x-forwarded-host": re.compile(rb"%s(, ?%s)*" % (_HOST, _HOST)),
+    b"x-forwarded-proto": re.compile(rb"https?(, ?https?)*"),
+}
 _SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 WRONG = "this is no request of the page; reload it"
 TOO_LARGE = "more than this page takes at once"
@@ -99,6 +112,9 @@ class Guard:
 
     def __init__(self, app: Callable[..., Awaitable[None]], page: Any, uploads: Uploads):
         self.app, self.page, self.uploads = app, page, uploads
+        self.listeners: dict[str, int] = {}  # of each session: what nobody listens to is not kept
+        self.arriving = 0  # bytes of uploads on their way
+        self._tasks: set[asyncio.Task] = set()
 
     async def __call__(self, scope: _Message, receive: Callable, send: Callable) -> None:
         """Pass a request on, or answer it with one sentence; so does what fails behind, and one line in the log."""
@@ -116,35 +132,90 @@ class Guard:
                     await reply.say(500, "the page could not answer this; reload it")
 
     async def _answer(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
-        path, method = scope["path"], scope["method"]
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"x-gradio-server"]}
+        path, method, headers = scope["path"], scope["method"], dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
         limit = MAX_UPLOAD if path == UPLOAD else MAX_EVENT
-        if not length.isdigit() or int(length[:20]) > limit:
+        if not length.isdigit() or len(length) > 19 or int(length) > limit:
             await reply.say(413, TOO_LARGE)
+        elif any(name in headers and not form.fullmatch(headers[name]) for name, form in _ADDRESSES.items()):
+            await reply.say(400, WRONG)
         elif method == "POST" and path == UPLOAD:
-            await self.app(scope, _counted(receive, limit), reply)
+            await self._upload(scope, _impatient(receive), reply)
         elif method == "POST" and path == JOIN:
-            await self._join(scope, receive, reply)
+            await self._join(scope, _impatient(receive), reply)
+        elif method == "GET" and path == STREAM:
+            await self._stream(scope, receive, reply)
         elif method in ("GET", "HEAD") and READ.fullmatch(path):
-            await self.app(scope, receive, reply)
+            await self.app({**scope, "query_string": b""}, receive, reply)
         else:
             await reply.say(404, "not served here")
+
+    async def _upload(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
+        taken = 0
+
+        async def counted() -> _Message:
+            nonlocal taken
+            message = await receive()
+            size = len(message.get("body", b""))
+            taken, self.arriving = taken + size, self.arriving + size
+            return {"type": "http.disconnect"} if max(taken - MAX_UPLOAD, self.arriving - MAX_FOLDER) > 0 else message
+
+        try:
+            await self.app({**scope, "query_string": b""}, counted, reply)
+        finally:
+            self.arriving -= taken
+
+    async def _stream(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        if session not in self.listeners:
+            await reply.say(404, WRONG)
+            return
+        self.listeners[session] += 1
+        try:
+            await self.app(scope, receive, reply)
+        finally:
+            self.listeners[session] -= 1
+            self._expect(session)
+
+    def _expect(self, session: str) -> None:
+        """Forget a session, its events and results, if nobody listens to it in a while."""
+
+        async def forget() -> None:
+            await asyncio.sleep(PATIENCE)
+            if self.listeners.get(session) == 0:
+                del self.listeners[session]
+                queue = self.page._queue
+                await queue.clean_events(session_hash=session)
+                queue.pending_messages_per_session.pop(session, None)
+                queue.pending_event_ids_session.pop(session, None)
+
+        task = asyncio.create_task(forget())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _join(self, scope: _Message, receive: Callable, reply: _Reply) -> None:
         body, more = b"", True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
+                await reply.say(408, WRONG)
                 return
             body, more = body + message.get("body", b""), message.get("more_body", False)
             if len(body) > MAX_EVENT:
                 await reply.say(413, TOO_LARGE)
                 return
         try:
-            body = json.dumps(read_event(body, self.page.fns, self.uploads)).encode()
+            event = read_event(body, self.page.fns, self.uploads)
         except OfhkitError as error:
             await reply.say(400, str(error))
             return
+        session, body = event["session_hash"], json.dumps(event).encode()
+        if len(self.page._queue.pending_event_ids_session.get(session, ())) >= WAITING:
+            await reply.say(429, "wait for what you asked for before")
+            return
+        self.listeners.setdefault(session, 0)
+        self._expect(session)
         headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-length", b"content-type")]
         headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
@@ -152,7 +223,7 @@ class Guard:
         async def replayed() -> _Message:
             return waiting.pop() if waiting else await receive()
 
-        await self.app({**scope, "headers": headers}, replayed, reply)
+        await self.app({**scope, "headers": headers, "query_string": b""}, replayed, reply)
 
 
 class _Reply:
@@ -165,7 +236,7 @@ class _Reply:
         if message["type"] == "http.response.start":
             self.started = True
             message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
-        await self.send(message)
+        await asyncio.wait_for(self.send(message), SLOWEST)
 
     async def say(self, status: int, text: str) -> None:
         """Answer with a sentence, where Gradio's script looks for it."""
@@ -175,14 +246,13 @@ class _Reply:
         await self({"type": "http.response.body", "body": json.dumps({"detail": text}).encode()})
 
 
-def _counted(receive: Callable, limit: int) -> Callable:
-    """Hang up on a body of more than ``limit`` bytes."""
-    taken = 0
+def _impatient(receive: Callable) -> Callable:
+    """Hang up on who stops sending."""
 
-    async def counted() -> _Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if taken > limit else message
+    async def received() -> _Message:
+        try:
+            return await asyncio.wait_for(receive(), SLOWEST)
+        except (TimeoutError, asyncio.TimeoutError):
+            return {"type": "http.disconnect"}
 
-    return counted
+    return received

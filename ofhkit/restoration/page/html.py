@@ -1,4 +1,4 @@
-"""The page's pictures and tables as HTML that holds its pictures itself: no file is served."""
+"""The page's pictures and tables as HTML that holds its pictures itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from ofhkit.functional.images import png_uri
-from ofhkit.restoration.page.archive import Batch
+from ofhkit.restoration.page.archive import Row
 from ofhkit.restoration.page.compare import SCORES, Figure, Results
 
 __all__ = ["draw_batch", "draw_results"]
@@ -34,7 +34,7 @@ def draw_results(results: Results, archive: bytes) -> str:
     cards = "".join(_card(figure, best) for figure in results.methods)
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in results.warnings)
     slowest = max(figure.seconds for figure in results.methods)
-    link = _download(f"{results.name}.zip", archive, "Download all (zip)")
+    link = _download(f"{results.name}.zip", "data:application/zip;base64," + base64.b64encode(archive).decode())
     return f"""<div class="results">
 <div class="bar"><label><input type="checkbox" class="marks"> Landmarks</label>
 <span class="time">{len(results.methods)} methods, the slowest {1000 * slowest:.0f} ms</span>{link}</div>{warnings}
@@ -42,21 +42,24 @@ def draw_results(results: Results, archive: bytes) -> str:
 <p class="notice">Hallucinated: not for identification. What lies in the hole is invented.</p></div>"""
 
 
-def draw_batch(batch: Batch) -> str:
-    """Many pictures: a thumbnail or the reason why there is none, and the archive."""
-    done = sum(row.image is not None for row in batch.rows)
-    tiles = "".join(
-        f'<figure class="tile"><img alt="{escape(row.name)}, restored" src="{png_uri(row.image)}">'
-        f"<figcaption>{escape(row.name)}</figcaption></figure>"
-        if row.image is not None
-        else f'<figure class="tile failed"><p>{escape(row.error)}</p>'
-        f"<figcaption>{escape(row.name)}</figcaption></figure>"
-        for row in batch.rows
-    )
-    link = _download("restored.zip", batch.archive, "Download all (zip)")
-    return f"""<div class="results"><div class="bar"><span>{done} of {len(batch.rows)} restored</span>{link}</div>
+def draw_batch(rows: Sequence[Row], link: str) -> str:
+    """Many pictures: a thumbnail or the reason why there is none, and where the archive is."""
+    failed, untouched = sum(row.image is None for row in rows), sum(row.untouched for row in rows)
+    fates = f"{len(rows) - failed - untouched} of {len(rows)} restored"
+    fates += f", {untouched} left as they are: no hole" if untouched else ""
+    tiles = "".join(_tile(row) for row in rows)
+    return f"""<div class="results"><div class="bar"><span>{fates}</span>{_download("restored.zip", link)}</div>
 <div class="tiles">{tiles}</div>
 <p class="notice">Hallucinated: not for identification.</p></div>"""
+
+
+def _tile(row: Row) -> str:
+    name = escape(row.name)
+    caption = f"<figcaption>{name}{' (no hole: left as it is)' if row.untouched else ''}</figcaption>"
+    if row.image is None:
+        return f'<figure class="tile failed"><p>{escape(row.error)}</p>{caption}</figure>'
+    fate = "as it was" if row.untouched else "restored"
+    return f'<figure class="tile"><img alt="{name}, {fate}" src="{png_uri(row.image)}">{caption}</figure>'
 
 
 def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = None) -> str:
@@ -116,6 +119,5 @@ def _holes(hidden: np.ndarray) -> str:
     return f'<svg class="hole" viewBox="0 0 16 16" aria-hidden="true">{cells}</svg>'
 
 
-def _download(name: str, archive: bytes, text: str) -> str:
-    data = base64.b64encode(archive).decode()
-    return f'<a class="download" download="{escape(name)}" href="data:application/zip;base64,{data}">{text}</a>'
+def _download(name: str, link: str) -> str:
+    return f'<a class="download" download="{escape(name)}" href="{link}">Download all (zip)</a>'

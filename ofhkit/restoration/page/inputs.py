@@ -15,9 +15,11 @@ from ofhkit.registry import HALLUCINATORS
 from ofhkit.rendering.render import render_face
 from ofhkit.restoration import Picture, Restorer, read_pictures
 from ofhkit.restoration.page.uploads import MAX_BYTES
+from ofhkit.restoration.pictures import VIDEOS
 
-__all__ = ["EXAMPLES", "MAX_SIDE", "Opened", "open_example", "open_file"]
+__all__ = ["EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "open_example", "open_file", "read_upload"]
 
+MEMORY = 900_000_000  # bytes that all pictures that are worked on at a time may take
 MAX_SIDE = 4000  # a larger picture is shrunk first, to keep the page quick
 RENDERED = (0, 3, 5, 9, 12)
 EXAMPLES = ("Astronaut", *(f"Rendered {i + 1}" for i in range(len(RENDERED))))
@@ -74,24 +76,42 @@ def open_example(name: str) -> Opened:
     return Opened(f"rendered_{number}", face, none, landmarks, ("rendered: this person does not exist",))
 
 
-def open_file(path: str | Path, name: str | None = None) -> Opened:
+def read_upload(path: Path, label: str, memory: int) -> Picture:
+    """Read an uploaded picture.
+
+    Args:
+        path: the file.
+        label: what its owner calls it; errors name it so, and never the path.
+        memory: bytes that reading and restoring it may take.
+
+    Raises:
+        OfhkitError: too large, not a picture, or a video; one sentence without the server's path.
+    """
+    if path.suffix.lower() in VIDEOS:
+        raise OfhkitError(f"{label}: a video; this page takes pictures")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise OfhkitError(f"{label}: more than {MAX_BYTES // 2**20} MB; reduce it first")
+        return next(read_pictures(path, memory=memory))
+    except OSError:
+        raise OfhkitError(f"{label}: it is not here any more; choose it again") from None
+    except OfhkitError as error:
+        raise OfhkitError(str(error).replace(str(path), label)) from None
+
+
+def open_file(path: str | Path, name: str | None = None, memory: int = MEMORY) -> Opened:
     """Read a picture and find its face.
 
     Args:
         path: the file.
         name: what the user calls it; errors name it so, and never the path.
+        memory: bytes that this may take.
 
     Raises:
         OfhkitError: too large, not a picture, or no face in it; one sentence without the server's path.
     """
-    path = Path(path)
-    label = Path(name or path.name).name
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise OfhkitError(f"{label}: more than {MAX_BYTES // 2**20} MB; reduce it first")
-    try:
-        picture = _shrink(next(read_pictures(path)))
-    except OfhkitError as error:
-        raise OfhkitError(str(error).replace(str(path), label)) from None
+    label = Path(name or path).name
+    picture = _shrink(read_upload(Path(path), label, memory))
     outcome = next(_finder().restore([picture]))
     if outcome.error:
         raise OfhkitError(f"{label}: {outcome.error.split('; a square crop')[0]}; crop it square around one face")
@@ -117,4 +137,5 @@ def _shrink(picture: Picture) -> Picture:
         return picture
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     alpha = None if picture.alpha is None else cv2.resize(picture.alpha, size, interpolation=cv2.INTER_AREA)
-    return replace(picture, rgb=cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), alpha=alpha)
+    rgb = cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA)
+    return replace(picture, rgb=rgb, alpha=alpha, deep=None)

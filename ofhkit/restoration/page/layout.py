@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -15,10 +16,11 @@ from ofhkit.functional.images import png_uri
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE
 from ofhkit.restoration.page.archive import HOLES, pack_results, restore_many
 from ofhkit.restoration.page.compare import read_cells, restore
+from ofhkit.restoration.page.guard import ARCHIVE
 from ofhkit.restoration.page.html import draw_batch, draw_results
-from ofhkit.restoration.page.inputs import EXAMPLES, Opened, open_example, open_file
+from ofhkit.restoration.page.inputs import EXAMPLES, MEMORY, Opened, open_example, open_file
 from ofhkit.restoration.page.methods import Method
-from ofhkit.restoration.page.uploads import MAX_FILES
+from ofhkit.restoration.page.uploads import MAX_FILES, Uploads
 
 try:
     import gradio as gr
@@ -27,6 +29,7 @@ except ImportError:  # ofhkit.restoration.page.server says what to install
 
 __all__ = ["build", "style"]
 
+_log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _HEAD = """<div class="head"><h1>A tiny face with a hole, made whole</h1>
 <p>Open a face, paint over a part of it, and see what every method makes of the 16 × 16 pixels it gets.</p></div>"""
@@ -43,14 +46,16 @@ def style() -> dict[str, Any]:
     return {"theme": theme, "css": (_HERE / "page.css").read_text(encoding="utf-8")}
 
 
-def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
+def build(methods: Sequence[Method], uploads: Uploads, concurrency: int = 2) -> gr.Blocks:
     """Build the page.
 
     Args:
         methods: what to compare, in order.
+        uploads: where archives are kept.
         concurrency: users who are served at a time; others wait in a queue.
     """
     by_name = {method.name: method for method in methods}
+    memory = MEMORY // concurrency
 
     def show(opened: Opened) -> tuple[Opened, dict, str, str]:
         hidden = opened.hidden.copy()
@@ -67,13 +72,15 @@ def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
         return draw_results(results, pack_results(results, methods))
 
     def pick(event: gr.EventData) -> tuple:
-        return show(open_example(str(event._data.get("name"))))
+        return show(open_example(event._data["name"]))
 
     def upload(path: str) -> tuple:
-        return (*show(open_file(path)), None)
+        return (*show(open_file(path, memory=memory)), None)
 
     def many(paths: list[str] | None, hole: str, method: str) -> str:
-        return draw_batch(restore_many([(path, Path(path).name) for path in paths or []], hole, by_name[method]))
+        handle, archive = uploads.new_archive("restored.zip")
+        files = [(Path(path), Path(path).name) for path in paths or []]
+        return draw_batch(restore_many(files, hole, by_name[method], archive, memory), f"{ARCHIVE[1:]}/{handle}")
 
     show(open_example(EXAMPLES[0]))  # loads every network before the first visitor comes
     first = show(open_example(EXAMPLES[0]))
@@ -118,15 +125,19 @@ def build(methods: Sequence[Method], concurrency: int = 2) -> gr.Blocks:
 
 
 def _guard(function: Callable, otherwise: Any) -> Callable:
-    """Show a user's mistake as the sentence it is, and leave the page ``otherwise``; say nothing of other errors."""
+    """Show a user's mistake as the sentence it is, and leave the page ``otherwise``; of other errors say only that."""
 
     @functools.wraps(function)
     def guarded(*args: Any) -> Any:
         try:
             return function(*args)
         except OfhkitError as error:
-            gr.Warning(escape(str(error)), title="That did not work", duration=8)
-            return tuple(otherwise) if isinstance(otherwise, list) else otherwise
+            sentence = str(error)
+        except Exception as error:
+            _log.error("%s: %s: %s", function.__name__, type(error).__name__, error, exc_info=_log.isEnabledFor(10))
+            sentence = "the page failed at this; it is not your mistake"
+        gr.Warning(escape(sentence), title="That did not work", duration=8)
+        return tuple(otherwise) if isinstance(otherwise, list) else otherwise
 
     return guarded
 

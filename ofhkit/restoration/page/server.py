@@ -8,11 +8,14 @@ import socket
 from collections.abc import Sequence
 
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration.page.guard import UPLOAD, Guard
+from ofhkit.restoration.page.guard import ARCHIVE, UPLOAD, Guard
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_BYTES, Uploads
 
 __all__ = ["application", "serve"]
+
+SESSIONS = 256
+LIMITS = {"limit_concurrency": 256, "timeout_graceful_shutdown": 3}
 
 
 def application(methods: Sequence[Method], concurrency: int = 2) -> Guard:
@@ -30,9 +33,11 @@ def application(methods: Sequence[Method], concurrency: int = 2) -> Guard:
 
     from ofhkit.restoration.page.layout import build, style
 
-    page = build(methods, concurrency)
+    page = build(methods, uploads, concurrency)
+    page.state_session_capacity = SESSIONS
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=uploads.lifespan)
     app.add_route(UPLOAD, uploads.receive, methods=["POST"])  # before Gradio's own
+    app.add_route(f"{ARCHIVE}/{{handle:path}}", uploads.send)
     gradio.mount_gradio_app(
         app,
         page,
@@ -68,4 +73,4 @@ def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OfhkitError(f"--host {host} --port {port}: {reason}; choose another port") from None
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=port, log_level="warning", **LIMITS)

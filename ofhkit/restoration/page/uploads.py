@@ -1,4 +1,4 @@
-"""Uploaded files: a folder of their own, names that nobody can guess, gone after some minutes."""
+"""Files of visitors, uploaded ones and archives of results: under names that nobody can guess, for some minutes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["MAX_BYTES", "MAX_FILES", "Uploads"]
+__all__ = ["FULL", "MAX_ARCHIVE", "MAX_BYTES", "MAX_FILES", "MAX_FOLDER", "MAX_UPLOAD", "UNKNOWN", "Uploads"]
 
 MAX_FILES, MAX_BYTES = 64, 15 * 2**20
-MAX_FOLDER = 2 * 2**30  # bytes of all visitors together
+MAX_UPLOAD = MAX_FILES * MAX_BYTES // 3  # bytes at once
+MAX_FOLDER, MAX_ARCHIVE = 2**31, 2**29  # bytes of all visitors together; of an archive
 MINUTES = 15
 UNKNOWN = "a file of this request is not one that was uploaded here in the last minutes; choose it again"
-_HANDLE = re.compile(r"[0-9a-f]{32}/[^/\\\0]{1,80}")
+FULL = "the page holds as many files as it can; try again in some minutes"
+_HANDLE = re.compile(r"[0-9a-f]{32}/[\w.() -]{1,80}")
 
 
 class Uploads:
@@ -39,33 +41,61 @@ class Uploads:
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="uploads-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name).resolve()
+        self.archives = self.folder / "archives"
+        self.archives.mkdir()
 
     def find(self, handle: object) -> Path:
-        """The file of a handle.
+        """The uploaded file of a handle.
 
         Raises:
             OfhkitError: it is no handle, or of no file in the folder: one sentence for every reason. Nothing outside
                 the folder is looked at.
         """
-        if isinstance(handle, str) and _HANDLE.fullmatch(handle):
-            path = self.folder / handle
-            if path.resolve() == path and path.is_file():
-                return path
-        raise OfhkitError(UNKNOWN)
+        path = _inside(self.folder, handle)
+        if path is None:
+            raise OfhkitError(UNKNOWN)
+        return path
+
+    def new_archive(self, name: str) -> tuple[str, Path]:
+        """A handle and a path for an archive that is about to be written.
+
+        Raises:
+            OfhkitError: the folder is full.
+        """
+        if self.size() > MAX_FOLDER - MAX_ARCHIVE:
+            raise OfhkitError(FULL)
+        handle = f"{secrets.token_hex(16)}/{name}"
+        path = self.archives / handle
+        path.parent.mkdir()
+        return handle, path
+
+    async def send(self, request: Request) -> Response:
+        """Answer with an archive."""
+        from starlette.responses import FileResponse, PlainTextResponse
+
+        path = _inside(self.archives, request.path_params["handle"])
+        if path is None:
+            return PlainTextResponse("this archive is not here any more; restore the pictures again", 404)
+        return FileResponse(path, media_type="application/zip", filename=path.name)
 
     async def receive(self, request: Request) -> Response:
         """Keep the files of a form and answer with their handles, or with one sentence."""
+        from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, PlainTextResponse
 
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
             return PlainTextResponse("files come as multipart/form-data", 415)
-        async with request.form(max_files=MAX_FILES, max_fields=4, max_part_size=2**16) as form:
-            files = [value for value in form.getlist("files") if not isinstance(value, str)]
-            if any((file.size or 0) > MAX_BYTES for file in files):
-                return PlainTextResponse(f"a file has more than {MAX_BYTES // 2**20} MB; reduce it first", 413)
-            if self._size() + sum(file.size or 0 for file in files) > MAX_FOLDER:
-                return PlainTextResponse("the page holds as many files as it can; try again in some minutes", 503)
-            return JSONResponse([await asyncio.to_thread(self._keep, file.file, file.filename) for file in files])
+        try:
+            async with request.form(max_files=MAX_FILES, max_fields=4, max_part_size=2**16) as form:
+                files = [value for value in form.getlist("files") if not isinstance(value, str)]
+                if any((file.size or 0) > MAX_BYTES for file in files):
+                    return PlainTextResponse(f"a file has more than {MAX_BYTES // 2**20} MB; reduce it first", 413)
+                size = await asyncio.to_thread(self.size)
+                if size + sum(file.size or 0 for file in files) > MAX_FOLDER:
+                    return PlainTextResponse(FULL, 503)
+                return JSONResponse([await asyncio.to_thread(self._keep, file.file, file.filename) for file in files])
+        except ClientDisconnect:
+            return PlainTextResponse(f"no more than {MAX_UPLOAD // 2**20} MB at once, and without breaks", 413)
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -85,21 +115,32 @@ class Uploads:
             shutil.copyfileobj(file, out)
         return handle
 
-    def _size(self) -> int:
+    def size(self) -> int:
+        """Bytes of all files."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(60)
-            await asyncio.to_thread(self._remove_old)
+            await asyncio.to_thread(self.remove_old)
 
-    def _remove_old(self) -> None:
-        for entry in os.scandir(self.folder):
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime > 60 * MINUTES:
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    os.unlink(entry.path)
+    def remove_old(self) -> None:
+        """Remove what is older than :data:`MINUTES`."""
+        for entry in (*os.scandir(self.folder), *os.scandir(self.archives)):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime < 60 * MINUTES or entry.name == "archives":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+def _inside(folder: Path, handle: object) -> Path | None:
+    """The file of a handle; None for what is no handle, or of no file of the folder."""
+    if not isinstance(handle, str) or not _HANDLE.fullmatch(handle):
+        return None
+    path = folder / handle
+    return path if path.resolve() == path and path.is_file() else None
 
 
 def _plain(name: str) -> str:

@@ -11,8 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Table, environment, measure, synchronize
-from ofhkit.ops import UpsampleConv2d, UpsampledBatchNorm2d, fold, upsample_conv2d
+from ofhkit.ops import (
+    UpsampleConv2d,
+    UpsampledBatchNorm2d,
+    fold,
+    norm_relu_upsample,
+    set_implementation,
+    upsample_conv2d,
+)
 from ofhkit.ops.triton_support import usable
+from ofhkit.ops.upsample_conv import ways
 
 LAYERS = ((64, 64, 16), (64, 64, 32), (64, 64, 64), (256, 128, 16), (128, 64, 32))  # C, O, side; at inference, k = 3
 SIZES = ((256, 128, 16, 3), (128, 64, 32, 3), (64, 64, 64, 3), (64, 128, 32, 5))  # C, O, side, kernel
@@ -43,10 +51,37 @@ def run(
                 tables[1].rows.append({**row, "GB/s of the least traffic": least / seconds})
     if device.type == "cpu" and dtype == torch.float32:
         tables.append(_layers(rounds, compiled))
+    if device.type == "cuda":
+        tables.append(_chains(device, batches, rounds, dtype))
     for table in tables:
         table.environment = environment(device)
     synchronize(device)
     return tables
+
+
+def _chains(device: torch.device, batches: tuple[int, ...], rounds: int, dtype: torch.dtype) -> Table:
+    table = Table(f"Nearest x2 + BatchNorm + ReLU + convolution, forward and backward, {str(dtype)[6:]}")
+    for batch in batches:
+        for channels, out_channels, side, kernel in SIZES:
+            x = torch.randn(batch, channels, side, side, device=device, dtype=dtype)
+            x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+            times, table.ceilings = measure(chains(x, out_channels, kernel), rounds, device, dtype)
+            label = f"{batch} x {channels}x{side}x{side} -> {out_channels}, k={kernel}"
+            for name, seconds in times.items():
+                row = {"map": label, "variant": name, "ms": 1e3 * seconds, "x plain": times["plain"] / seconds}
+                table.rows.append(row)
+    return table
+
+
+def chains(x: Tensor, out_channels: int, kernel: int) -> dict[str, Callable]:
+    """Return the implementations of nearest x2, BatchNorm, ReLU and the convolution behind, as in a training step."""
+    calls = {}
+    for name in ("plain", *(way for way in ways(x) if way != "nine" or kernel == 3), "auto"):
+        norm, conv = UpsampledBatchNorm2d(x.shape[1]), UpsampleConv2d(x.shape[1], out_channels, kernel, bias=False)
+        both = set_implementation(nn.ModuleList([norm, conv]), name).to(x.device, x.dtype)
+        call = functools.partial(lambda both: norm_relu_upsample(x, *both)[0], both)
+        calls[name] = _both(call, (x, *both.parameters()))
+    return calls
 
 
 @torch.no_grad()

@@ -112,7 +112,8 @@ def test_memory_is_that_of_a_process_of_its_own():
 def test_operators_run_forward_and_backward():
     x = torch.rand(2, 4, 3, 3, requires_grad=True)
     weight = torch.rand(5, 4, 3, 3, requires_grad=True)
-    for calls in (operators.convolutions(x, weight, False), operators.normalisations(x, False)):
+    kinds = operators.convolutions(x, weight, False), operators.normalisations(x, False), operators.chains(x, 5, 3)
+    for calls in kinds:
         gradients = [call() for call in calls.values()]
         assert all(torch.isfinite(g).all() for pair in gradients for g in pair)
 

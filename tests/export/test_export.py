@@ -20,6 +20,7 @@ SMALL = {
     "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4), image_skip=True),
     "URDGN": dict(channels=(4, 4, 4, 4)),
     "LinearUpsampler": dict(block=1, rank=4),
+    "TrunkUpsampler": dict(channels=8, num_blocks=2, ladder=(8, 8, 8)),
     "VDSR": dict(channels=4, num_blocks=3),
     "FSRCNN": dict(channels=4, map_channels=4, num_blocks=1),
 }

@@ -15,6 +15,7 @@ from ofhkit.models.inpainters import EncoderDecoder
 from ofhkit.registry import ROLES, plugins
 
 
+@pytest.mark.slow
 def test_every_component_is_listed_within_eighty_columns():
     for role in set(ROLES) - {"upsampler", "discriminator", "landmark_prior", "parser"}:
         entries = list(catalogue(role))

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 OFHNET, SYNTHETIC = ROOT / "configs/ofhnet_celeba.py", ROOT / "configs/ofhnet_synthetic.py"
 
 
+@pytest.mark.slow
 def test_show_names_the_file_of_every_value():
     lines = show(SYNTHETIC, {"runtime.seed": 5}).splitlines()
     found = {line.split(" = ")[0]: line.rpartition("  # ")[2] for line in lines}
@@ -36,6 +37,7 @@ def test_diff_lists_what_differs_and_nothing_else():
     assert diff(OFHNET, OFHNET) == ""
 
 
+@pytest.mark.slow
 def test_lint_says_what_is_wrong(tmp_path):
     bad = tmp_path / "bad.py"
     bad.write_text("runtime = dict(sed=1)")

@@ -231,6 +231,7 @@ def test_wrong_arguments_of_the_generator_are_answered(arguments, message, monke
         TEMPLATES["main"]()
 
 
+@pytest.mark.slow
 def test_the_tools_take_plugins(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/train.py"), "config.py", "--plugins"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -39,6 +40,7 @@ def process(rank, address, out):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_metrics_fits_and_decisions_are_joined(tmp_path):
     mp.spawn(process, (f"file://{tmp_path}/meet", tmp_path), nprocs=2)
     means, per_image, fit = work(batches(2), count=10)

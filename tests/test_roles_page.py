@@ -80,6 +80,7 @@ FULL = """discriminator=dict(type="MyDiscriminator"),
     losses=dict(gradient=dict(type="MyGradientLoss")),"""
 
 
+@pytest.mark.slow
 def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_path, capsys):
     write(tmp_path / "site")
     config, work = tmp_path / "all.py", tmp_path / "work"

@@ -79,6 +79,7 @@ ROLES_OF_A_PIPELINE = ("inpainter", "upsampler", "discriminator", "landmark_prio
 LEARNT = [(r, n) for r, n in CASES if r in ROLES_OF_A_PIPELINE and n != "ParsingLoss"]  # which trains the parser only
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), LEARNT, ids=["-".join(case) for case in LEARNT])
 def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
     """The whole pipeline with it: one iteration a step, written to the disk, read from there, exported."""

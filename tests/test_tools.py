@@ -30,6 +30,7 @@ def test_every_tool_explains_itself(name, monkeypatch, capsys):
     assert f"usage: {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_prepare_celeba_writes_a_pack(tmp_path, monkeypatch, capsys):
     raw, pack = MadeCelebA(10).flat(tmp_path), tmp_path / "pack"
     assert call(monkeypatch, "prepare_celeba.py", "--root", raw, "--out", pack, "--workers", 0) == 0

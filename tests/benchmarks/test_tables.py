@@ -76,6 +76,7 @@ def double(name):
     return step
 
 
+@pytest.mark.slow
 def test_the_toolkits_training_step_is_the_plain_one_in_float64():
     plain, ours = double("one forward"), double("ofhkit")
     for _ in range(4):
@@ -87,6 +88,7 @@ def test_the_toolkits_training_step_is_the_plain_one_in_float64():
             assert torch.allclose(value.double(), other.double(), rtol=1e-6, atol=1e-9), key
 
 
+@pytest.mark.slow
 def test_naive_and_lean_steps_start_from_the_same_loss():
     losses = [training.Step((4, 4, 4), 2, CPU, **training.VARIANTS[name])().item() for name in training.VARIANTS
               if name in training.choose(CPU, False, "float32")]  # fmt: skip
@@ -103,6 +105,7 @@ def test_a_missing_result_names_its_command(tmp_path):
         summary.speed_table(tmp_path)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own():
     peak = training.peak_memory((4, 4, 4), 2, CPU, "ofhkit", keep=True)
     assert 1 < peak["tensors MB"] < 200

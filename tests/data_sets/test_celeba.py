@@ -173,6 +173,7 @@ celeba.prepare(sys.argv[1], sys.argv[2], name="cartoons", workers=2)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_continued_gives_the_same_bytes(faces, reference, tmp_path, monkeypatch):
     root, out = faces.flat_zip(tmp_path / "raw"), tmp_path / "pack"
     before = children()

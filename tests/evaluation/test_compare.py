@@ -29,6 +29,7 @@ def result(work, tmp_path_factory):
     return compare([], work_dir=work, out=out, device="cpu"), out
 
 
+@pytest.mark.slow
 def test_every_row_and_every_number(result):
     rows, out = result
     assert [row["method"] for row in rows] == METHODS
@@ -92,6 +93,7 @@ def test_the_tables_stand_in_four_formats_beside_the_papers_numbers(result, caps
     assert cv2.imread(str(out / "grid.png")).shape[1] > 7 * 128
 
 
+@pytest.mark.slow
 def test_metrics_can_be_chosen(work, tmp_path):
     rows = compare([], work_dir=work, out=tmp_path, device="cpu", metrics=["psnr"], limit=2, cfg_options=LIMITED)
     assert not {"SSIM", "LPIPS", "NRMSE"} & set(rows[0])

@@ -65,6 +65,7 @@ def test_psnr_and_ssim_are_means_of_scikit_images_values():
     assert all(type(v) is float for v in means.values())
 
 
+@pytest.mark.slow
 def test_regions_are_the_hole_and_the_rest():
     batch = outputs()
     hole = nn.functional.interpolate(batch["mask"], scale_factor=8)

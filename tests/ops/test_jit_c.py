@@ -124,6 +124,7 @@ def test_the_switch(monkeypatch, value, allowed):
     assert (jit_c.library() is not None) == allowed
 
 
+@pytest.mark.slow
 def test_several_processes_at_once(fresh):
     code = "from ofhkit.ops import native_conv; raise SystemExit(not native_conv.verified())"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -25,6 +25,7 @@ def faults(keep):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_freed_memory_is_used_again_without_page_faults():
     without, kept = faults(False), faults(True)

@@ -12,6 +12,7 @@ FOLDER = Path(__file__).parent / "interpreted"
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("check_*.py")))
 def test_under_the_interpreter(name):
@@ -35,6 +36,7 @@ def test_under_the_interpreter(name):
     assert "passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_triton_the_torch_path_gives_the_same():
     code = """
 import sys, torch

@@ -214,6 +214,7 @@ def test_the_colour_profile_goes_with_the_pixels(model, tmp_path):
     assert Image.open(tmp_path / "out/p.png").info["icc_profile"] == profile
 
 
+@pytest.mark.slow
 def test_the_tool_says_that_nothing_was_restored_and_exits_with_zero(tmp_path):
     torch.manual_seed(0)
     header = {"model": MODEL, "method": "x"}

@@ -319,6 +319,7 @@ def test_masks_and_outputs_inside_a_folder_are_no_inputs(tmp_path):
     assert [s.path for s in collect([brackets, str(tmp_path / "a*.png")])] == [brackets, tmp_path / "a.png"]
 
 
+@pytest.mark.slow
 def test_the_tool_says_by_its_exit_code_whether_all_went_well(tmp_path):
     """Once as a process: zero where all is restored, one where a picture failed, two for a wrong option."""
     torch.manual_seed(0)

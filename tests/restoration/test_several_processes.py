@@ -49,6 +49,7 @@ def command(inputs: Path, out: Path, weights: Path, *more: str) -> list[str]:
     return [*tool, "--model", str(weights), "--device", "cpu", "--box", BOX, "--launcher", "pytorch", *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_every_picture_is_restored_once_and_the_table_is_that_of_one_process(inputs, weights, tmp_path, batch_size):
     one, two = tmp_path / "one", tmp_path / "two"
@@ -76,6 +77,7 @@ def test_every_picture_is_restored_once_and_the_table_is_that_of_one_process(inp
         assert np.abs(a - b).max() <= (0 if batch_size == 1 else 1)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_failure(inputs, weights, tmp_path):
     dying = tmp_path / "dying.py"
     dying.write_text("import os\nif os.environ['RANK'] == '1':\n    os._exit(9)\n")

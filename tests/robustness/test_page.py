@@ -192,6 +192,7 @@ def test_old_files_are_removed_and_a_full_folder_takes_no_more(monkeypatch, tmp_
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_two_hundred_requests_made_from_seeds(server, visitor, paths, face, request):
     cache, key = request.config.cache, "page/next_seed"
     for seed in range(cache.get(key, 0), 200):
@@ -217,6 +218,7 @@ def session_of(options):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_eight_visitors_and_flat_memory(server, face):
     """After a fifth of the time the memory has its size: what comes later is no more than noise."""
     end, memory, done = time.monotonic() + 60 * MINUTES, [], [0] * 8

@@ -51,6 +51,7 @@ def test_mutated_pictures_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_two_thousand_mutated_pictures(tmp_path, request):
     key = "ofhkit/robustness/pictures"
     for part in range(request.config.cache.get(key, 0), LONG // PART):

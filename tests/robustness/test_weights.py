@@ -25,6 +25,7 @@ def test_a_good_file_is_taken(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_three_hundred_mutated_files(tmp_path):
     found = put_through("weights", fill(tmp_path, mutated(300)))
     assert {name: f for name, f in found.items() if f[0] == "broken" or f[2] > MEGABYTES / 2} == {}

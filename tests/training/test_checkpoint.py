@@ -60,6 +60,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_saving_the_newest_is_whole(tmp_path):
     """Nearly all of the child's time goes into saving, so that is where the kill finds it."""
     saved, left_behind = 0, 0

@@ -39,6 +39,7 @@ def inpainter():
     del INPAINTERS.module_dict["BriefInpainter"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="no C++ compiler")
 def test_a_compiled_step_is_stopped_resumed_and_delivered_as_any_other(inpainter, tmp_path, monkeypatch):
     torch.compiler.reset()

@@ -50,6 +50,7 @@ def trained(faces, configs, tmp_path_factory) -> Path:
     return work
 
 
+@pytest.mark.slow
 def test_a_run_leaves_weights_and_pictures_and_no_checkpoints(trained):
     own = trained / "ofhnet_tiny"
     assert {p.name.rpartition("-")[0] for p in (trained / "shared").iterdir()} == {"inpainter", "landmarks"}
@@ -61,6 +62,7 @@ def test_a_run_leaves_weights_and_pictures_and_no_checkpoints(trained):
     assert model.scale == 8
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, configs, tmp_path):
     expected = load_file(trained / "ofhnet_tiny/model.safetensors")
     kills = 0
@@ -86,6 +88,7 @@ def options(work: Path, **more) -> Options:
     return Options(work_dir=work, device="cpu", **more)
 
 
+@pytest.mark.slow
 def test_methods_share_the_inpainter_and_the_table_has_every_row(trained, faces, configs, tmp_path, capsys):
     before = (trained / "shared").stat().st_mtime_ns
     for name in ("fsrcnn", "ma"):
@@ -100,6 +103,7 @@ def test_methods_share_the_inpainter_and_the_table_has_every_row(trained, faces,
     assert (tmp_path / "table1.md").read_text() in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_done_again_and_fresh_sets_it_aside(trained, faces, configs):
     weights = trained / "ofhnet_tiny/upsampler/weights.safetensors"
     before = weights.stat().st_mtime_ns
@@ -143,6 +147,7 @@ def test_untrained_configurations_are_listed_with_their_commands(configs, traine
         compare([], work_dir=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

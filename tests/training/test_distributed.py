@@ -59,6 +59,7 @@ def close(one, two, tolerance: float) -> None:
             torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_the_same_global_batch_gives_the_same_losses_and_weights(found):
     one, two = (f["game"] for f in found)
     assert len(one["losses"]) == 9
@@ -91,6 +92,7 @@ def test_batch_norm_sees_the_whole_batch_with_unequal_shares(found):
         close(renamed, {key.removeprefix("0."): value for key, value in two[name].items()}, 1e-9)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_which_goes_on_to_the_same_result(tmp_path):
     faces = tmp_path / "raw"
     MadeCelebA(40).flat(faces)
@@ -147,6 +149,7 @@ SLURM = dict(SLURM_STEP_NUM_TASKS="2", SLURM_JOB_NODELIST="localhost", SLURM_STE
 OPEN_MPI = dict(OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_LOCAL_SIZE="2", PMIX_NAMESPACE=str(os.getpid()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "job", "numbers"),
     [
@@ -203,6 +206,7 @@ run(main)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_torchrun_starts_again_find_each_other_and_tell_once(tmp_path):
     """The store of the first attempt outlives it: its addresses and what was told in it mean nothing to the second."""
     (tmp_path / "tool.py").write_text(RESTARTED)

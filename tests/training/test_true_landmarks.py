@@ -94,6 +94,7 @@ def test_known_answers_are_not_asked_for_again():
     assert not any(torch.equal(face, hr) for face in asked[1:])
 
 
+@pytest.mark.slow
 def test_a_training_with_the_table_is_the_training_without(tmp_path, monkeypatch):
     root = tmp_path / "raw"
     MadeCelebA(40).flat(root)

@@ -1,6 +1,6 @@
 """The door of pictures: no file takes more memory or time than it may, and what is no picture is refused in a sentence.
 
-The long part goes on where it was stopped: ``python -m pytest -m long tests/robustness/test_pictures.py``.
+The long part goes on where it was stopped: ``python -m pytest -m long tests/robustness/test_hostile_pictures.py``.
 """
 
 import os

@@ -67,6 +67,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), CASES, ids=["-".join(case) for case in CASES])
 def test_contract(role, name, folder):
     registry = ROLES[role]

@@ -41,6 +41,7 @@ def test_what_a_run_stores_can_be_read_again(path, tmp_path):
     assert from_json(tmp_path / "config.json").model.upsampler.type == config.model.upsampler.type
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC, *PRIOR], ids=lambda p: p.stem)
 def test_every_method_loads_and_says_its_command(path):
     config = load_config(path)

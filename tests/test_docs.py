@@ -30,6 +30,7 @@ def test_python_is_python(page):
         compile(block, str(page), "exec")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_python_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -19,6 +19,7 @@ class Told(nn.Module):
         return nn.functional.one_hot(self.labels, len(PARSING_LABELS)).permute(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 def test_true_labels_are_right_and_constant_ones_where_they_are():
     faces = SyntheticFaces(6, split="test", cache=False)
     labels = torch.stack([torch.as_tensor(faces[i]["parsing"]).long() for i in range(6)])

@@ -51,6 +51,7 @@ def test_a_constant_offset_is_told_from_errors():
     assert errors["NRMSE_aligned"] == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_method_is_trained_on_both(tmp_path, capsys):
     for seed, name in enumerate(("drawn", "real")):
         prepare(MadeCelebA(20, seed=seed).flat(tmp_path / name), tmp_path / f"{name}_pack", workers=0)

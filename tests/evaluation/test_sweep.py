@@ -42,6 +42,7 @@ def read(path):
     return list(csv.DictReader(path.open()))
 
 
+@pytest.mark.slow
 def test_every_method_is_scored_on_every_hole(out, work, pack):
     rows = read(out / "sweep_size.csv")
     methods = ["Telea+bicubic", "IN+bicubic", "IN+FSRCNN", "OFHNet"]

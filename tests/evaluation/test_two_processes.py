@@ -35,6 +35,7 @@ def one_thread():
     torch.set_num_threads(count)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_two_processes_come_to_the_table_of_one(work, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"

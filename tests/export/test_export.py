@@ -62,6 +62,7 @@ def need_onnx():
         pytest.importorskip(package, reason=f"{package} is not installed (pip install 'ofhkit[export]')")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UPSAMPLERS.names())
 def test_every_upsampler_is_exported_exactly_in_both_formats(name, faces, tmp_path):
     model = pipeline(name)
@@ -93,6 +94,7 @@ def test_what_lies_under_the_hole_is_not_seen_and_marks_are_binary(faces):
         assert torch.equal(form(under, faces.mask * 0.6), form(faces.lr, faces.mask))
 
 
+@pytest.mark.slow
 def test_a_file_carries_what_inference_needs_and_a_notice(faces, tmp_path):
     model = pipeline(discriminator=dict(type="URDGNDiscriminator", channels=(4, 4, 4, 4), hidden_channels=8))
     run, found = export(model, tmp_path / "m.pt2", "torch", faces=faces)
@@ -108,12 +110,14 @@ def test_a_file_carries_what_inference_needs_and_a_notice(faces, tmp_path):
     assert all(row[name] > 0 for row in rows for name in ("eager", "fused", "exported"))
 
 
+@pytest.mark.slow
 def test_bfloat16_says_what_it_costs(faces, tmp_path):
     _, found = export(pipeline(), tmp_path / "m.pt2", "torch", "bfloat16", faces)
     assert 1e-5 < found.largest < 0.2
     assert 30 < found.against_eager < 90
 
 
+@pytest.mark.slow
 def test_int8_says_what_it_costs(faces, tmp_path):
     need_onnx()
     import onnx

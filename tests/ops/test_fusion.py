@@ -222,6 +222,7 @@ def test_arguments_may_be_named():
         fast.upsampler(picture=inputs[0])
 
 
+@pytest.mark.slow
 def test_an_exported_fused_network_takes_any_number_of_images():
     network = randomise(ResidualUpsampler((8, 8), (8, 4)))
     sizes = (({0: torch.export.Dim("images", min=1, max=64)},),)

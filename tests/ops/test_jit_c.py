@@ -91,6 +91,7 @@ def test_a_folder_that_cannot_be_made(fresh):
     assert jit_c.library() is None
 
 
+@pytest.mark.slow
 def test_another_source_or_compiler_is_another_file(fresh, monkeypatch, tmp_path):
     first = jit_c.build(jit_c.compiler(), fresh)
     changed = tmp_path / "sources"

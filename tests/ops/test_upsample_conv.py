@@ -86,6 +86,7 @@ def test_autocast_computes_in_bfloat16_and_returns_float32_gradients():
     assert (y.float() - oracle(x, weight, bias)).abs().max() < 0.02 * y.abs().max()
 
 
+@pytest.mark.slow
 def test_it_compiles_in_one_graph():
     inputs = make(dtype=torch.float32)
     compiled = torch.compile(upsample_conv2d, fullgraph=True, backend="aot_eager")

@@ -114,6 +114,7 @@ def test_what_is_damaged_is_told_in_our_own_words(tmp_path):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
     whole = play(tmp_path)["weights"]
     good = tmp_path / "iter_00000008.pth"

@@ -1,5 +1,6 @@
 """The check of the parser against landmarks."""
 
+import pytest
 import torch
 from torch import nn
 

@@ -14,4 +14,4 @@ model = dict(
     losses=dict(pixel=dict(type="PixelLoss")),
 )
 # Published: SGD, learning rate 1e-3, a tenth of it for the deconvolution. Here one optimizer and rate for all.
-steps = dict(upsampler=dict(optimizer=dict(lr=4e-3)))  # of 1e-3, 4e-3 and 1e-2 the best on validation faces
+stages = dict(upsampler=dict(optimizer=dict(lr=4e-3)))  # of 1e-3, 4e-3 and 1e-2 the best on validation faces

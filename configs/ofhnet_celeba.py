@@ -15,7 +15,6 @@ model = dict(
     upsampler=dict(type="ResidualUpsampler"),
     discriminator=dict(type="FaceDiscriminator"),
     landmark_prior=dict(type="FanZhou"),
-    balance=dict(type="LeadBalance"),
     losses=dict(
         pixel=dict(type="PixelLoss"),
         adversarial=dict(type="AdversarialLoss", weight=0.0002),
@@ -23,4 +22,6 @@ model = dict(
     ),
 )
 # The paper prints no optimizer. Muon learns from a face what takes Adam three or four.
-steps = dict(upsampler=dict(iterations=45_000, batch_size=8, optimizer=dict(type="ConvMuon", lr=1e-2)))
+stages = dict(
+    upsampler=dict(iterations=45_000, batch_size=8, optimizer=dict(type="ConvMuon", lr=1e-2), lead=0.5),
+)

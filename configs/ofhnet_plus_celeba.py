@@ -15,7 +15,7 @@ model = dict(
     upsampler=dict(type="TrunkUpsampler"),
     losses=dict(pixel=dict(type="PSNRLoss")),
 )
-steps = dict(
+stages = dict(
     upsampler=dict(
         iterations=40_000,
         batch_size=16,
@@ -25,7 +25,7 @@ steps = dict(
             dict(type="LinearLR", start_factor=0.02, begin=0, end=50, scaled=False),
         ],
         clip_grad=dict(max_norm=5.0),
-        freeze_norm=0.0,
+        freeze_bn=0.0,
         average=0.998,
     ),
 )

@@ -12,7 +12,6 @@ load_from = "work_dirs/ofhnet_plus_celeba/model.safetensors"
 model = dict(
     discriminator=dict(type="FaceDiscriminator", channels=(16, 32, 64, 128, 128, 128)),
     landmark_prior=dict(type="FanZhou"),
-    balance=dict(type="LeadBalance"),
     losses=dict(
         pixel=dict(type="PixelLoss"),
         lpips=dict(type="LPIPSLoss", weight=0.01),
@@ -20,11 +19,12 @@ model = dict(
         structure=dict(type="SemanticStructureLoss"),
     ),
 )
-steps = dict(
+stages = dict(
     upsampler=dict(
         iterations=10_000,
         batch_size=8,
         optimizer=dict(type="ConvMuon", lr=3e-3, adam_lr=0.3),
         average=0.99,
+        lead=0.5,
     ),
 )

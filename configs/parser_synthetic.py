@@ -10,15 +10,15 @@ validation faces; ``python tools/check_parser.py --data-root DIR`` looks at it o
 _base_ = ["_base_/runtime.py"]
 
 method = "parser"
-model = dict(type="ParserPretraining", parser=dict(type="FaceParser"))
+model = dict(parser=dict(type="FaceParser"))
 data = dict(
     dataset=dict(type="SyntheticFaces", num_faces=dict(train=4000, val=200, test=200)),
     degradation=dict(type="Degradation", occluder=dict(type="RandomRectangle")),
     num_workers=0,
 )
-steps = dict(
+stages = dict(
     parser=dict(
-        type="ParserStep",
+        type="ParserStage",
         iterations=20_000,
         batch_size=16,
         optimizer=dict(type="Adam", lr=2e-3),

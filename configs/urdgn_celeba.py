@@ -12,14 +12,14 @@ model = dict(
     inpainter=dict(type="EncoderDecoder"),
     upsampler=dict(type="URDGN"),
     discriminator=dict(type="URDGNDiscriminator"),
-    balance=dict(type="MarginBalance"),
     losses=dict(
         pixel=dict(type="PixelLoss", weight=4.0),  # MSE on [-1, 1] data is four times that on [0, 1]
         adversarial=dict(type="AdversarialLoss", weight=0.01),
     ),
 )
-steps = dict(
+stages = dict(
     upsampler=dict(
+        margin=0.3,
         # Published: batch 128, lr 1e-3 x 0.99 an epoch, floor 1e-6; the first 10 updates at lr/50, to 30 at lr/5.
         optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),
         discriminator_optimizer=dict(type="RMSprop", lr=1e-3, alpha=0.9, eps=1e-8),

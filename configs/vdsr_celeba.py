@@ -13,7 +13,7 @@ model = dict(
     upsampler=dict(type="VDSR"),
     losses=dict(pixel=dict(type="PixelLoss")),
 )
-steps = dict(
+stages = dict(
     # Published: SGD, learning rate 0.1 in steps of x0.1, momentum 0.9, weight decay 1e-4, batch 64, clipped gradients.
     upsampler=dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=1.0)),
 )

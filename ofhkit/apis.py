@@ -10,8 +10,7 @@ from ofhkit.config import load_config
 from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.restoration import Result, hallucinate
-from ofhkit.runtime.distributed import once, processes
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.distributed import on_main, processes
 from ofhkit.training.curriculum import Options, check_run, run_curriculum
 from ofhkit.training.runs import name_run
 from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
@@ -59,9 +58,9 @@ def train(
     check_run(config, options)
     resolve_data(config, data_root)
     plain, stem = load_config(config_file), Path(config_file).stem
-    name, config.method = once(lambda: name_run(config, plain, stem, options.work_dir))
-    model = run_curriculum(config, name, options, say)
-    if config.evaluation.after_training and once(model.is_file):
+    name, config.method = on_main(lambda: name_run(config, plain, stem, options.work_dir))
+    model = run_curriculum(config, name, options)
+    if config.evaluation.after_training and on_main(model.is_file):
         limit = config.evaluation.after_training
         compare([model.parent], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
     return model

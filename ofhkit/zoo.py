@@ -16,13 +16,13 @@ import torch
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import check_finite, save_weights
-from ofhkit.training.curriculum import MODEL
 from ofhkit.training.pipeline_file import open_pipeline
+from ofhkit.training.runs import MODEL
 
 __all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
 
@@ -57,7 +57,7 @@ def find_weights(name: str | Path) -> Path:
     raise OfhkitError(f"no model {str(name)!r} ships with ofhkit, and no such file exists; {remedy}")
 
 
-def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "auto") -> BaseHallucinator:
+def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "auto") -> FaceHallucinator:
     """Load a pipeline: one that ships with the package, by name, or the file that training wrote.
 
     A licence that the file states is printed to standard error, in one line.

@@ -13,7 +13,7 @@ model = dict(
     inpainter=dict(channels=(4, 4, 8, 8), decoder_channels=(8, 4, 4)),
     {model}
 )
-steps = dict(
+stages = dict(
     landmarks=dict(iterations=4, batch_size=4),
     inpainter=dict(iterations=10, batch_size=4),
     upsampler=dict(iterations=10, batch_size=4),

@@ -47,6 +47,8 @@ class Faces(torch.utils.data.Dataset):
 class Game(nn.Module):
     """Two small networks trained in turn, with everything that depends on the batch: normalisation and dropout."""
 
+    name = "game"
+
     def __init__(self):
         super().__init__()
         from ofhkit.ops import UpsampledBatchNorm2d
@@ -61,18 +63,22 @@ class Game(nn.Module):
         self.double()
         self.critic(torch.zeros(2, 3, 4, 4, dtype=torch.float64))
 
-    def train_step(self, data, optim_wrapper):
-        real, fake = data["x"][..., 1:-1, 1:-1], self.painter(data["x"])
+    def step(self, batch, optim):
+        real, fake = batch["x"][..., 1:-1, 1:-1], self.painter(batch["x"])
         loss = (self.critic(fake.detach()) - self.critic(real)).tanh().mean()
-        optim_wrapper["critic"].update_params(loss)
+        optim["critic"].update_params(loss)
         self.critic.requires_grad_(False)
         total = (fake - real).square().mean() - 0.1 * self.critic(fake).tanh().mean()
-        optim_wrapper["painter"].update_params(total)
+        optim["painter"].update_params(total)
         self.critic.requires_grad_(True)
         return {"critic": loss.detach(), "total": total.detach()}
 
-    def test_step(self, data):
-        return [{**data, "y": self.painter(data["x"])}]
+    def predict(self, batch):
+        return {"y": self.painter(batch["x"])}
+
+
+def as_it_is(batch, training=False):
+    return batch
 
 
 def play(folder: Path) -> dict:
@@ -84,8 +90,9 @@ def play(folder: Path) -> dict:
     from ofhkit.evaluation.evaluate import evaluate
     from ofhkit.metrics import PerImageMetric
     from ofhkit.registry import METRICS
-    from ofhkit.runtime.distributed import rank, span_processes, world_size
+    from ofhkit.runtime.distributed import convert_sync_layers, rank, world_size
     from ofhkit.training.hooks import SaveCheckpoint
+    from ofhkit.training.loop import TrainLoop
     from ofhkit.training.optim import wrap_optimizer
     from ofhkit.training.runner import Runner
 
@@ -102,15 +109,16 @@ def play(folder: Path) -> dict:
             losses.append({name: value.item() for name, value in outputs.items()})
 
     torch.manual_seed(0)
-    model, cpu = span_processes(Game()), torch.device("cpu")
+    model, cpu = convert_sync_layers(Game()), torch.device("cpu")
     nets = {"painter": model.painter, "critic": model.critic}
     clip = dict(max_norm=0.05)
     optims = {k: wrap_optimizer(torch.optim.Adam(n.parameters(), 1e-2), clip, cpu, None) for k, n in nets.items()}
     loader = training_loader(Faces(), 0, 4, 9, rank=rank(), world_size=world_size())
     hooks = [Keep(), SaveCheckpoint(interval=4)]
-    Runner("game", model, folder, loader, 9, OptimWrapperDict(**optims), None, hooks, cpu).train()
+    loop = dict(type=TrainLoop, max_iters=9, degrade=as_it_is, prefetch=True)
+    Runner(model, folder, loader, loop, OptimWrapperDict(**optims), None, hooks, cpu).train()
     METRICS.register_module(module=Level, force=True)
-    scores = evaluate(model, Faces(), [dict(type="Level")], batch_size=2)
+    scores = evaluate(model.eval().predict, as_it_is, Faces(), [dict(type="Level")], batch_size=2)
     return {"losses": losses, "weights": model.state_dict(), "means": scores.means, "each": scores.per_image}
 
 
@@ -119,7 +127,7 @@ def normalise() -> dict:
     import torch.distributed as dist
 
     from ofhkit.ops import UpsampledBatchNorm2d
-    from ofhkit.runtime.distributed import average_gradients, rank, span_processes, world_size
+    from ofhkit.runtime.distributed import average_gradients, convert_sync_layers, rank, world_size
 
     x = 100 + torch.rand(8, 3, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     direction = torch.rand(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -127,7 +135,7 @@ def normalise() -> dict:
     found = {}
     for name, momentum in (("BatchNorm2d", 0.1), ("BatchNorm2d", None), ("UpsampledBatchNorm2d", 0.1)):
         layer = {"BatchNorm2d": nn.BatchNorm2d, "UpsampledBatchNorm2d": UpsampledBatchNorm2d}[name]
-        norm = span_processes(nn.Sequential(layer(3, momentum=momentum).double()))
+        norm = convert_sync_layers(nn.Sequential(layer(3, momentum=momentum).double()))
         own = x[share].clone().requires_grad_()
         for _ in range(2):
             y = norm(own)

@@ -111,7 +111,7 @@ def test_typos_are_answered(write, text, message):
         load_config(write("child.py", text))
 
 
-STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
+STEP = "stages = dict(s=dict(type='InpainterStage', iterations=9, {}))"
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,16 @@ STEP = "steps = dict(s=dict(type='InpainterStep', iterations=9, {}))"
         (STEP.format("clip_grad=dict(max_norm=-1)"), "clip_grad: max_norm must be more than 0, got -1"),
         ("_base_ = 3", "_base_ names a file or a list of files, got 3"),
         ("custom_imports = 3", "custom_imports is a list of modules, files or folders, got 3"),
-        ("steps = None", r"steps \(.*child.py\) must be a dict of components, got None"),
+        ("stages = None", r"stages \(.*child.py\) must be a dict of components, got None"),
         ("runtime = dict(seed=10**12)", r"runtime \(.*child.py\): seed must be 4294967295 or less"),
         ("method = 3", r"method \(.*child.py\) must be a string, got 3"),
         ("model = 3", r"model \(.*child.py\) must be a dict of its own 'type', got 3"),
-        ("steps = dict(s=3)", r"steps.s \(.*child.py\) must be a dict of its own 'type', got 3"),
-        ("steps = [1]", r"steps \(.*child.py\) must be a dict of components, got \[1\]"),
+        ("stages = dict(s=3)", r"stages.s \(.*child.py\) must be a dict of its own 'type', got 3"),
+        ("stages = [1]", r"stages \(.*child.py\) must be a dict of components, got \[1\]"),
         (STEP.format("schedule=dict(type='CosineAnealingLR')"), "did you mean 'CosineAnnealingLR'"),
         (STEP.format("schedule=dict(type='MultiStepLR', milestone=[1])"), "did you mean 'milestones'"),
         (STEP.format("batch_size=0"), "batch_size must be 1 or more"),
-        (STEP.format("freeze_norm=2"), "freeze_norm is a share between 0 and 1"),
+        (STEP.format("freeze_bn=2"), "freeze_bn is a share between 0 and 1"),
     ],
 )  # fmt: skip
 def test_wrong_types_and_ranges_fail_before_any_data_is_read(write, text, message):
@@ -168,11 +168,17 @@ def test_the_plain_settings_are_all_known():
         ({"model.upsampler.chanels": 4}, r"^model.upsampler \(--cfg-options\): .* did you mean 'channels'"),
         ({"model.upsampler.typ": "FSRCNN"}, r"\(--cfg-options\): upsampler 'VDSR' .* 'typ'; did you mean 'type'"),
         ({"model.upsampler.type.x": 1}, r"\(--cfg-options\): upsampler: 'type' must be a name, got {'x': 1}"),
-        ({"steps.s.optimizer.typ": "SGD"}, r"steps.s \(--cfg-options\): optimizer 'Adam' .* did you mean 'type'"),
-        ({"steps.s.optimizer.type": "SDG"}, r"steps.s \(--cfg-options\): unknown optimizer 'SDG'; did you mean 'SGD'"),
-        ({"steps.s.batch_size": 0}, r"steps.s \(--cfg-options\): InpainterStep: batch_size must be 1 or more, got 0"),
-        ({"steps.s.clip_grad.max_nrm": 1}, r"steps.s \(--cfg-options\): clip_grad .* did you mean 'max_norm'"),
-        ({"steps.s.optimzer.lr": 1}, "steps.s has no key 'optimzer'; did you mean 'optimizer'"),
+        ({"stages.s.optimizer.typ": "SGD"}, r"stages.s \(--cfg-options\): optimizer 'Adam' .* did you mean 'type'"),
+        (
+            {"stages.s.optimizer.type": "SDG"},
+            r"stages.s \(--cfg-options\): unknown optimizer 'SDG'; did you mean 'SGD'",
+        ),
+        (
+            {"stages.s.batch_size": 0},
+            r"stages.s \(--cfg-options\): InpainterStage: batch_size must be 1 or more, got 0",
+        ),
+        ({"stages.s.clip_grad.max_nrm": 1}, r"stages.s \(--cfg-options\): clip_grad .* did you mean 'max_norm'"),
+        ({"stages.s.optimzer.lr": 1}, "stages.s has no key 'optimzer'; did you mean 'optimizer'"),
     ],
 )
 def test_typos_in_options_are_answered(write, options, message):
@@ -194,7 +200,6 @@ def test_defaults_are_written_out_so_that_a_change_of_them_is_a_change():
     model = complete(load_config(CONFIGS / "ofhnet_celeba.py").model, "model")
     assert model["losses"]["adversarial"] == dict(type="AdversarialLoss", weight=0.0002, label_smoothing=0.0)
     assert model["upsampler"]["channels"] == [256, 128, 64]
-    assert "data_preprocessor" not in model
 
 
 def test_a_stored_configuration_is_data_not_code(tmp_path):

@@ -13,7 +13,7 @@ FLOORS = {
     "errors": 0, "files": 0, "functional": 0, "ops": 0, "registry": 0, "runtime": 0,
     "models/layers": 1, "models/quantised": 1, "config": 1,
     "models": 2, "data": 2,
-    "models/hallucinators": 3, "rendering": 3, "metrics": 3,
+    "models/pipeline": 3, "rendering": 3, "metrics": 3,
     "evaluation": 4, "training": 4, "zoo": 4,
     "apis": 5, "commands": 5, "export": 5, "restoration": 5, "testing": 5,
 }  # fmt: skip

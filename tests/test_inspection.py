@@ -20,8 +20,8 @@ def test_show_names_the_file_of_every_value():
     found = {line.split(" = ")[0]: line.rpartition("  # ")[2] for line in lines}
     assert found["model.upsampler.type"].endswith("configs/ofhnet_celeba.py")
     assert found["model.upsampler.channels"].endswith("configs/ofhnet_synthetic.py")
-    assert found["steps.inpainter.optimizer.lr"].endswith("_base_/curriculum.py")
-    assert found["steps.inpainter.iterations"].endswith("_base_/synthetic.py")
+    assert found["stages.inpainter.optimizer.lr"].endswith("_base_/curriculum.py")
+    assert found["stages.inpainter.iterations"].endswith("_base_/synthetic.py")
     assert found["runtime.seed"] == "--cfg-options"
     assert "?" not in found.values()
     assert all(line.startswith("model.upsampler.") for line in show(SYNTHETIC, only="model.upsampler").splitlines())
@@ -31,8 +31,8 @@ def test_show_names_the_file_of_every_value():
 
 def test_diff_lists_what_differs_and_nothing_else():
     lines = diff(OFHNET, SYNTHETIC).splitlines()
-    assert f"- steps.inpainter.iterations = {load_config(OFHNET).steps.inpainter.iterations}" in lines
-    assert "+ steps.inpainter.iterations = 1200" in lines
+    assert f"- stages.inpainter.iterations = {load_config(OFHNET).stages.inpainter.iterations}" in lines
+    assert "+ stages.inpainter.iterations = 1200" in lines
     assert not any("schedule" in line for line in lines)
     assert diff(OFHNET, OFHNET) == ""
 

@@ -8,8 +8,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from ofhkit.metrics import PSNR
-from ofhkit.models.losses import MarginBalance
+from ofhkit.models.losses.adversarial import who_moves
 from ofhkit.models.upsamplers import PositionPatch
+from ofhkit.runtime.distributed import average
 
 
 def batches(rank):
@@ -35,7 +36,7 @@ def process(rank, address, out):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     losses = torch.tensor([0.2, 0.5])[rank]  # alone, process 0 would let its discriminator wait
-    decision = MarginBalance()(losses, torch.tensor(0.5))
+    decision = who_moves(*(v.item() for v in average({"real": losses, "fake": torch.tensor(0.5)}).values()))
     torch.save((*work(batches(rank), count=7), decision), out / f"{rank}.pt")
     dist.destroy_process_group()
 

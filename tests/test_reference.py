@@ -25,7 +25,7 @@ def test_every_argument_of_every_component_is_explained(role, configuration):
             configuration.partition(f"{{ #arguments-{role} }}")[2].partition(f"**{name}**")[2].partition("\n**")[0]
         )
         rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M))
-        for argument in set(parameters(ROLES[role].get(name))[0]) - {"data_preprocessor"}:
+        for argument in set(parameters(ROLES[role].get(name))[0]):
             takes, _, meaning = rows[argument].split(" | ") if " | " in rows[argument] else (rows[argument], "", "")
             assert meaning.strip() or "components.md" in takes, f"{role} {name}: {argument} is not explained"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ofhkit.errors import OfhkitError
-from ofhkit.registry import HOOKS, INPAINTERS, LOSSES, ROLES, STEPS, UPSAMPLERS, Registry
+from ofhkit.registry import HOOKS, INPAINTERS, LOSSES, ROLES, STAGES, UPSAMPLERS, Registry
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,8 @@ from ofhkit.registry import HOOKS, INPAINTERS, LOSSES, ROLES, STEPS, UPSAMPLERS,
         (INPAINTERS, dict(channels=3), "no 'type'"),
         (LOSSES, dict(type="PixelLoss", wieght=1), "did you mean 'weight'?"),
         (LOSSES, dict(type="PixelLoss", weight=-1), "must not be negative"),
-        (STEPS, dict(type="InpainterStep", iterations=1, batchsize=2), "did you mean 'batch_size'?"),
-        (STEPS, dict(type="InpainterStep"), "needs the argument 'iterations'"),
+        (STAGES, dict(type="InpainterStage", iterations=1, batchsize=2), "did you mean 'batch_size'?"),
+        (STAGES, dict(type="InpainterStage"), "needs the argument 'iterations'"),
     ],
 )
 def test_mistakes_are_answered_with_the_nearest_valid_name(registry, cfg, message):

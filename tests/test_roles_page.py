@@ -19,7 +19,7 @@ NAMES = {
     "inpainter": "MyInpainter", "upsampler": "MyUpsampler", "discriminator": "MyDiscriminator",
     "landmark_prior": "MyLandmarks", "parser": "MyParser", "loss": "MyGradientLoss", "occluder": "MyOccluder",
     "dataset": "MyFaces", "metric": "MyMetric", "hook": "MyHook", "hallucinator": "MyHallucinator",
-    "report": "MySection",
+    "stage": "MyStage", "report": "MySection",
 }  # fmt: skip
 
 
@@ -50,7 +50,10 @@ def test_every_role_comes_through_every_door(door, tmp_path, recwarn):
 def test_each_keeps_its_promise(role, tmp_path):
     plugins.request([str(write(tmp_path / "site"))])
     component = ROLES[role].get(NAMES[role])
-    check(role, component(**(dict(inpainter=INPAINTER, upsampler=FSRCNN) if role == "hallucinator" else {})))
+    parts, more = dict(inpainter=INPAINTER, upsampler=FSRCNN), {}
+    if role == "stage":
+        more = dict(model=dict(type="FaceHallucinator", **parts))
+    check(role, component(**{"hallucinator": parts, "stage": dict(iterations=2)}.get(role, {})), **more)
 
 
 CONFIG = """
@@ -63,7 +66,7 @@ model = dict(
     upsampler=dict(type="MyUpsampler"),
 )
 data = dict(dataset=dict(type="MyFaces"), degradation=dict(occluder=dict(type="MyOccluder")))
-steps = dict(
+stages = dict(
     landmarks=dict(iterations=2, batch_size=2),
     inpainter=dict(iterations=2, batch_size=2),
     upsampler=dict(iterations=3, batch_size=2, hooks=dict(mine=dict(type="MyHook", every=2))),
@@ -88,7 +91,7 @@ def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_pat
     file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
     printed = capsys.readouterr()
     assert printed.out.count("my hook: iteration") == 2
-    assert json.loads((work / "all/upsampler/step.json").read_text())["recipe"]["hooks"]["mine"]["every"] == 2
+    assert json.loads((work / "all/upsampler/stage.json").read_text())["spec"]["hooks"]["mine"]["every"] == 2
     closing = json.loads((work / "all/results.json").read_text())
     assert 0 < closing["rows"][-1]["MAE"] < 1
     assert closing["metrics"]["MAE"]["higher_is_better"] is False
@@ -107,7 +110,7 @@ def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_pat
 def test_a_strangers_pipeline_keeps_its_settings(tmp_path):
     write(tmp_path / "site")
     config, work = tmp_path / "own.py", tmp_path / "work"
-    model = 'type="MyHallucinator", gain=0.5,'
+    model = 'type="MyHallucinator", gain=0.5, losses=dict(gradient=dict(type="MyGradientLoss")),'
     config.write_text(CONFIG.format(base=str(ROOT / "configs/fsrcnn_celeba.py"), model=model))
     file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
     model = apis.load_model(file, "cpu")
@@ -121,11 +124,11 @@ def test_a_misspelt_stranger_is_answered(tmp_path):
     )
     for options, message in (
         ({"model.upsampler.type": "MyUpsamler"}, "unknown upsampler 'MyUpsamler'; did you mean 'MyUpsampler'"),
-        ({"steps.upsampler.hooks.a.type": "MyHok"}, "unknown hook 'MyHok'; did you mean 'MyHook'"),
+        ({"stages.upsampler.hooks.a.type": "MyHok"}, "unknown hook 'MyHok'; did you mean 'MyHook'"),
         ({"evaluation.sections.a.type": "MySecton"}, "unknown report 'MySecton'; did you mean 'MySection'"),
         ({"evaluation.metrics.a.type": "MyMetrik"}, "unknown metric 'MyMetrik'; did you mean 'MyMetric'"),
         ({"evaluation.metric.a.type": "MyMetric"}, "evaluation has no key 'metric'; did you mean 'metrics'"),
-        ({"steps.upsamplr.iterations": 4}, "steps has no key 'upsamplr'; did you mean 'upsampler'"),
+        ({"stages.upsamplr.iterations": 4}, "stages has no key 'upsamplr'; did you mean 'upsampler'"),
         (
             {"model.discriminatr.type": "MyDiscriminator"},
             "model has no key 'discriminatr'; did you mean 'discriminator'",

@@ -22,15 +22,15 @@ PLACES = {
     "degradation": "data.degradation",
     "dataset": "data.dataset",
     "metric": "evaluation.metrics.swapped",
-    "hook": "steps.upsampler.hooks.swapped",
+    "hook": "stages.upsampler.hooks.swapped",
     "report": "evaluation.sections.swapped",
-    "step": "steps.swapped",
+    "stage": "stages.swapped",
     "hallucinator": "model",
 }
 LOSS_PLACES = {  # what a loss needs -> where it belongs
-    "lr_filled": "steps.inpainter.loss",
-    "predicted_landmarks": "steps.landmarks.loss",
-    "parsing_logits": "steps.parser.loss",
+    "lr_filled": "stages.inpainter.loss",
+    "predicted_landmarks": "stages.landmarks.loss",
+    "parsing_logits": "stages.parser.loss",
 }
 OBJECTS = {"network", "dataset"}  # hooks that take these are made by the runner, not by a configuration
 
@@ -38,10 +38,7 @@ OBJECTS = {"network", "dataset"}  # hooks that take these are made by the runner
 def place(role: str, name: str) -> str:
     if role != "loss":
         return PLACES[role]
-    component = LOSSES.get(name)
-    if not issubclass(component, torch.nn.Module):
-        return "model.balance"
-    needs = inspect.signature(component.forward).parameters
+    needs = inspect.signature(LOSSES.get(name).forward).parameters
     return next((where for need, where in LOSS_PLACES.items() if need in needs), "model.losses.swapped")
 
 
@@ -82,7 +79,7 @@ LEARNT = [(r, n) for r, n in CASES if r in ROLES_OF_A_PIPELINE and n != "Parsing
 @pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), LEARNT, ids=["-".join(case) for case in LEARNT])
 def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
-    """The whole pipeline with it: one iteration a step, written to the disk, read from there, exported."""
+    """The whole pipeline with it: one iteration a stage, written to the disk, read from there, exported."""
     key = place(role, name)
     tiny = dict(iterations=1, batch_size=2)
     losses = dict(pixel=dict(type="PixelLoss"), adversarial=dict(type="AdversarialLoss"))
@@ -95,7 +92,7 @@ def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
             discriminator=dict(type="FaceDiscriminator", **SMALL["FaceDiscriminator"]),
             losses=dict(_delete_=True, **losses),
         ),
-        steps=dict(landmarks=tiny, inpainter=tiny, upsampler=tiny),
+        stages=dict(landmarks=tiny, inpainter=tiny, upsampler=tiny),
         data=dict(dataset=dict(root=str(pack))),
         runtime=dict(validations=1, val_images=1),
     )

@@ -15,7 +15,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("config", nargs="?", type=Path, default=Path("configs/ofhnet_synthetic.py"))
     common(parser)
-    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every step's iterations by F")
+    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every stage's iterations by F")
     parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args()

@@ -91,24 +91,19 @@ CLASSES = {  # role -> (registry, base class, further import, the promise, body)
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         self.last = outputs
 '''),
-    "hallucinator": ("HALLUCINATORS", "BaseHallucinator",
-        "from ofhkit.models.hallucinators import BaseHallucinator\n",
-        "Complete, paste, upsample (inherited); `train_step` says how the upsampler is trained.", '''
-    def __init__(self, inpainter: nn.Module | dict, upsampler: nn.Module | dict, data_preprocessor=None):
-        super().__init__(inpainter, upsampler, data_preprocessor)
-        self.inpainter.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True):
-        super().train(mode)
-        self.inpainter.eval()  # frozen: its statistics must not drift
-        return self
-
-    def train_step(self, data: dict, optim_wrapper) -> dict[str, Tensor]:
-        batch = self.data_preprocessor(data, training=True)
-        optim = optim_wrapper["upsampler"]
-        with optim.optim_context(self.upsampler):
-            total = (self.upsampler(self.complete(batch["lr"], batch["mask"])) - batch["hr"]).square().mean()
-        optim.update_params(total)
+    "hallucinator": ("HALLUCINATORS", "FaceHallucinator",
+        "from ofhkit.models.pipeline import FaceHallucinator\n",
+        "Complete, paste, upsample: change what differs. How its networks learn is said by stages.", '''
+    def predict(self, lr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        return super().predict(lr, mask)
+'''),
+    "stage": ("STAGES", "UpsamplerStage", "from ofhkit.training.stages import UpsamplerStage\n",
+        "Which network learns from which batch by which loss.", '''
+    def step(self, batch: dict[str, Tensor], optim) -> dict[str, Tensor]:
+        with optim["upsampler"].optim_context(self.network):
+            completed = self.pipeline.complete(batch["lr"], batch["mask"])
+            total = (self.pipeline.upsample(completed, batch["mask"]) - batch["hr"]).abs().mean()
+        optim["upsampler"].update_params(total)
         return {"total": total.detach()}
 '''),
     "report": ("REPORTS", "", "", "Parameters among rows, per_image, faces, protocol; HTML, or a picture.", '''
@@ -166,7 +161,7 @@ def test_promises():
 def test_name():
     assert {registry}.get("{title}") is {title}
 '''
-PARTS = 'dict(type="EncoderDecoder"), dict(type="FSRCNN")'
+ARGUMENTS = {"hallucinator": 'dict(type="EncoderDecoder"), dict(type="FSRCNN")', "stage": "iterations=1"}
 README = """# ofhkit-{dashed}
 
     pip install -e .
@@ -187,7 +182,7 @@ def files(name: str, role: str) -> dict[str, str]:
     words = {
         "name": name, "role": role, "title": title, "registry": registry, "base": f"({base})" if base else "",
         "imported": imported, "promise": promise, "body": body.replace("NAME", title), "dashed": name.replace("_", "-"),
-        "arguments": PARTS if role == "hallucinator" else "",
+        "arguments": ARGUMENTS.get(role, ""),
         "versions": f">={major}.{minor},<{major}.{int(minor) + 1}",
     }  # fmt: skip
     init = f'"""Importing the package registers {title}."""\n\nfrom {name}.component import {title}\n\n'

@@ -1,10 +1,10 @@
-"""Train a method: every step of its curriculum that is not done yet.
+"""Train a method: every stage of its curriculum that is not done yet.
 
     python tools/train.py configs/ofhnet_celeba.py --data-root DIR [--budget 0.01]
 
     torchrun --nproc_per_node N tools/train.py CONFIG --launcher pytorch
 
-Goes on by itself where it was stopped. Steps that methods share are trained once.
+Goes on by itself where it was stopped. Stages that methods share are trained once.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="configuration file")
     common(parser)
     launcher(parser)
-    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every step's iterations by F")
-    parser.add_argument("--steps", nargs="+", metavar="STEP", help="run only these steps")
+    parser.add_argument("--budget", type=factor, default=1.0, metavar="F", help="scale every stage's iterations by F")
+    parser.add_argument("--stages", nargs="+", metavar="STAGE", help="run only these stages")
     parser.add_argument("--amp", action="store_true", help="mixed precision where the device is good at it")
     parser.add_argument("--seed", type=whole(0, 2**32 - 1), help="of weights, order, flips and holes")
     again = parser.add_mutually_exclusive_group()
@@ -32,7 +32,7 @@ def main() -> None:
     options = apis.Options(
         work_dir=args.work_dir,
         budget=args.budget,
-        steps=tuple(args.steps) if args.steps else None,
+        stages=tuple(args.stages) if args.stages else None,
         device=args.device,
         amp=args.amp,
         fresh=args.fresh,

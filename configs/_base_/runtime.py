@@ -5,7 +5,7 @@ runtime = dict(
     log_interval=50,
     checkpoint_interval=2000,  # also at least once a minute
     channels_last=True,
-    validations=5,  # how often a step is scored on val_images and draws its sample grid
+    validations=5,  # how often a stage is scored on val_images and draws its sample grid
     val_images=100,
 )
 evaluation = dict(

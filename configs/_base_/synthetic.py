@@ -5,7 +5,7 @@ data = dict(
     degradation=dict(type="Degradation", occluder=dict(type="RandomRectangle")),
     num_workers=0,
 )
-steps = dict(
+stages = dict(
     landmarks=dict(iterations=300, batch_size=16),
     inpainter=dict(iterations=1200, batch_size=32),
     upsampler=dict(iterations=800, batch_size=8),

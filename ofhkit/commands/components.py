@@ -110,7 +110,7 @@ def _size(role: str, component: Any) -> str:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ofhkit.models.hallucinators import upsampler_inputs
+    from ofhkit.models.pipeline import upsampler_inputs
 
     try:
         network = component().eval()

@@ -75,8 +75,7 @@ def argument_rows(component: Any) -> list[tuple[str, ...]]:
     hints, texts = schema.annotations_of(component), documented(component)
     rows: list[tuple[str, ...]] = []
     for name, parameter in parameters(component)[0].items():
-        if name != "data_preprocessor":
-            rows.append((f"`{name}`", _takes(name, hints), _default(parameter.default), texts.get(name, "")))
+        rows.append((f"`{name}`", _takes(name, hints), _default(parameter.default), texts.get(name, "")))
     return rows
 
 
@@ -101,8 +100,8 @@ def _link(role: str) -> str:
 
 
 def _role_rows() -> list[tuple[str, ...]]:
-    places = {"losses": "model.losses.NAME", "metrics": "evaluation.metrics.NAME", "hooks": "steps.STEP.hooks.NAME",
-              "sections": "evaluation.sections.NAME", "steps": "steps.NAME", "loss": "steps.STEP.loss",
+    places = {"losses": "model.losses.NAME", "metrics": "evaluation.metrics.NAME", "hooks": "stages.STAGE.hooks.NAME",
+              "sections": "evaluation.sections.NAME", "stages": "stages.NAME", "loss": "stages.STAGE.loss",
               "dataset": "data.dataset", "degradation": "data.degradation", "occluder": "data.degradation.occluder",
               "model": "model"}  # fmt: skip
     keys = [(key.removesuffix(".*"), role.name) for key, role in ROLE_OF_KEY.items()]

@@ -17,9 +17,9 @@ TOP_LEVEL = {
     "method": "the row's name in tables",
     "model": "the pipeline, part by part",
     "data": "data set, degradation, limits",
-    "steps": "the curriculum",
+    "stages": "the curriculum",
     "evaluation": "metrics and batch size of tools/test.py",
-    "load_from": "weights that the last step starts from",
+    "load_from": "weights that the last stage starts from",
     "runtime": "seed, intervals, switches of the runner",
     "custom_imports": "modules to import first (plugins)",
 }
@@ -32,11 +32,10 @@ ROLE_OF_KEY = {
     "parser": registry.PARSERS,
     "loss": registry.LOSSES,
     "losses.*": registry.LOSSES,
-    "balance": registry.LOSSES,
     "dataset": registry.DATASETS,
     "degradation": registry.DEGRADATIONS,
     "occluder": registry.OCCLUDERS,
-    "steps.*": registry.STEPS,
+    "stages.*": registry.STAGES,
     "metrics.*": registry.METRICS,
     "hooks.*": registry.HOOKS,
     "sections.*": registry.REPORTS,
@@ -44,14 +43,14 @@ ROLE_OF_KEY = {
 OPEN = tuple(key.removesuffix(".*") for key in ROLE_OF_KEY if key.endswith(".*"))
 """Dictionaries to which anyone may add a component under a name of their own."""
 _PLAIN = (str, int, float, list)
-_BUILT_TO_BE_CHECKED = (registry.STEPS, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
+_BUILT_TO_BE_CHECKED = (registry.STAGES, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
 
 
 def role_of(dotted: str) -> registry.Registry | None:
     """The role that stands at a dotted key; None where there is none.
 
-    >>> role_of('steps.upsampler').name, role_of('model.upsampler').name, role_of('data')
-    ('step', 'upsampler', None)
+    >>> role_of('stages.upsampler').name, role_of('model.upsampler').name, role_of('data')
+    ('stage', 'upsampler', None)
     """
     parent, key = ["", *dotted.split(".")][-2:]
     return ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
@@ -70,8 +69,8 @@ def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
             raise OfhkitError(f"unknown configuration key {key!r}{where}; {did_you_mean(key, TOP_LEVEL)}")
     if not isinstance(tree.get("method", ""), str):
         raise OfhkitError(f"method{_set_by(origins, 'method')} must be a string, got {tree['method']!r}")
-    if "steps" in tree and tree["steps"] is None:
-        raise OfhkitError(f"steps{_set_by(origins, 'steps')} must be a dict of components, got None")
+    if "stages" in tree and tree["stages"] is None:
+        raise OfhkitError(f"stages{_set_by(origins, 'stages')} must be a dict of components, got None")
     for key, settings in SECTIONS.items():
         if key in tree:
             _check_section(key, tree[key], settings, origins)
@@ -104,7 +103,7 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
             raise OfhkitError(f"{dotted}{_set_by(origins, dotted)} must be a dict {holds}, got {value!r}")
         if not isinstance(value, Mapping):
             continue
-        if role is not None:
+        if role is not None and not _parts_alone(dotted, value):
             try:
                 role.check(value)
                 kind = role.get(value["type"])
@@ -117,6 +116,11 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
                 culprit = _meant(str(error), value, dotted)
                 raise OfhkitError(f"{dotted}{_set_by(origins, culprit, f'{dotted}.type', dotted)}: {error}") from None
         _check_components(value, origins, dotted + ".")
+
+
+def _parts_alone(dotted: str, value: Mapping) -> bool:
+    """Whether ``model`` holds networks that are trained alone, and no pipeline that needs a type."""
+    return dotted == "model" and not {"type", *registry.PIPELINE} & set(value)
 
 
 def _meant(message: str, value: Mapping, dotted: str) -> str:
@@ -148,4 +152,4 @@ def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
     """
     role = role_of(f"{parent}.{key}")
     done = {k: complete(v, k, key) if isinstance(v, Mapping) else v for k, v in tree.items()}
-    return done if role is None else role.complete(done)
+    return done if role is None or _parts_alone(key, tree) else role.complete(done)

@@ -1,4 +1,4 @@
-"""From a true face to what a method may see: the batched data preprocessor, on the device.
+"""From a true face to what a method may see: batched, on the device, called by the training loop and by evaluation.
 
 uint8 HR -> float -> flip -> antialiased cubic 128 -> 16 -> hole. Workers only read; everything else happens here,
 for the whole batch at once. Reference for the holes: arXiv 1811.04645, Section 4.1 and Figures 8 to 10.
@@ -79,7 +79,7 @@ class Degradation(BaseDataPreprocessor):
         occluder: component of role occluder, or its configuration.
         size: side of the LR image.
         flip: mirror half of the training images, labels included.
-        seed: of training flips and holes, which are functions of (seed, ``draw``); ``draw`` counts training images.
+        seed: of training flips and holes, which are functions of (seed, ``sample_id``), the count of training samples.
         test_seed: of test holes, which are functions of (test_seed, ``index``) and so the same for every method.
 
     Shape:
@@ -95,7 +95,7 @@ class Degradation(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Tensor]:
         batch = self.cast_data(data)
-        keys, seed = (batch["draw"], self.seed) if training else (batch["index"], self.test_seed)
+        keys, seed = (batch["sample_id"], self.seed) if training else (batch["index"], self.test_seed)
         if "parsing" in batch:
             batch["parsing"] = batch["parsing"].long()
         if training:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,36 +13,42 @@ from torch.utils.data import Dataset
 
 from ofhkit.data.sampler import fetch
 
+log = logging.getLogger("ofhkit")
 _CHUNK = 1024  # faces read at a time
 _SHARE = 0.5  # of the free memory that a data set may take
 
 
-class Feed:
-    """Iterate over batches, copying each to a CUDA device on a side stream while the one before is computed on.
+class Prefetcher:
+    """Iterate over a loader, copying each batch to a CUDA device on a side stream while the one before is computed on.
 
     On other devices, and without ``prefetch``, batches pass through as they are.
 
     Args:
-        batches: dicts, whose tensors are in pinned memory where copies are to overlap.
+        loader: of :func:`ofhkit.data.sampler.training_loader`, in pinned memory where copies are to overlap.
         device: of the model.
 
     Attributes:
-        waited: seconds spent waiting for ``batches`` since the start.
+        waited: seconds spent waiting for the loader since the start.
 
-    >>> [batch['x'].item() for batch in Feed([dict(x=torch.tensor(1)), dict(x=torch.tensor(2))], torch.device('cpu'))]
+    >>> [b['x'].item() for b in Prefetcher([dict(x=torch.tensor(1)), dict(x=torch.tensor(2))], torch.device('cpu'))]
     [1, 2]
     """
 
-    def __init__(self, batches: Iterable[dict], device: torch.device, prefetch: bool = True):
-        self.batches, self.device = batches, device
+    def __init__(self, loader: Iterable[dict], device: torch.device, prefetch: bool = True):
+        self.loader, self.device = loader, device
         self.side = torch.cuda.Stream(device) if prefetch and device.type == "cuda" else None
         self.waited = 0.0
+
+    def starting_at(self, iteration: int) -> Prefetcher:
+        """Seek: the first batch will be that of ``iteration``."""
+        self.loader.batch_sampler.start = iteration  # type: ignore[attr-defined]
+        return self
 
     def __iter__(self) -> Iterator[dict]:
         return self._read() if self.side is None else self._ahead()
 
     def _read(self) -> Iterator[dict]:
-        source = iter(self.batches)
+        source = iter(self.loader)
         while True:
             start = time.perf_counter()
             batch = next(source, None)
@@ -77,7 +84,7 @@ def _to(value: Any, device: torch.device) -> Any:
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
-class OnDevice(Dataset):
+class DeviceCachedDataset(Dataset):
     """A data set whose items lie on the device, read once; a batch is one gather there.
 
     Args:
@@ -85,7 +92,7 @@ class OnDevice(Dataset):
         device: where to keep them.
 
     >>> from ofhkit.data.sampler import fetch
-    >>> fetch(OnDevice([dict(x=1), dict(x=2)], torch.device('cpu')), [1, 0, 1])['x'].tolist()
+    >>> fetch(DeviceCachedDataset([dict(x=1), dict(x=2)], torch.device('cpu')), [1, 0, 1])['x'].tolist()
     [2, 1, 2]
     """
 
@@ -106,14 +113,15 @@ class OnDevice(Dataset):
         return {key: value.index_select(0, chosen) for key, value in self.items.items()}
 
 
-def keep_on_device(dataset: Dataset, device: torch.device, say: Callable[[str], None]) -> Dataset:
-    """Return ``dataset`` as it lies on a CUDA device, or itself with one line that says why it does not."""
+def keep_on_device(dataset: Dataset, device: torch.device) -> Dataset:
+    """Return ``dataset`` as it lies on a CUDA device, or itself after logging why it does not."""
     if device.type != "cuda":
-        say(f"data.on_device: {device.type} computes where the faces are read; they stay where they are")
+        log.info("data.on_device: %s computes where the faces are read; they stay where they are", device.type)
         return dataset
     needed = sum(v.nbytes for v in fetch(dataset, [0]).values()) * len(dataset)
     free = torch.cuda.mem_get_info(device)[0]
     if needed > _SHARE * free:
-        say(f"data.on_device: the faces take {needed / 1e9:.1f} of {free / 1e9:.1f} GB free; they are read as usual")
+        line = "data.on_device: the faces take %.1f of %.1f GB free; they are read as usual"
+        log.info(line, needed / 1e9, free / 1e9)
         return dataset
-    return OnDevice(dataset, device)
+    return DeviceCachedDataset(dataset, device)

@@ -1,7 +1,8 @@
-"""Which images make up which batch: a pure function of (seed, iteration), so that a resumed run seeks, never replays.
+"""Which images make up which batch: a function of (seed, iteration) alone, so that a resumed run seeks, never replays.
 
-Training images are numbered by *draw*: iteration i of global batch size B takes the draws i*B … (i+1)*B - 1, and rank
-r of W takes its contiguous share of them. Draw d is image ``permutation(epoch)[d mod n]`` with epoch = d // n.
+``sample_id`` counts training samples over the whole stage: iteration i of global batch size B takes the samples
+i*B … (i+1)*B - 1, and rank r of W takes its contiguous share of them. Sample s is image ``permutation(epoch)[s mod n]``
+with epoch = s // n.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def first(dataset: Dataset, number: int) -> Dataset:
     return Subset(dataset, range(min(number, len(dataset))))
 
 
-class Draws(Dataset):
-    """A data set indexed by draw instead of by image; each batch carries its ``draw`` numbers (N,) int64.
+class ShuffledDataset(Dataset):
+    """A data set indexed by sample instead of by image; each batch carries its ``sample_id`` (N,) int64.
 
     Args:
         dataset: the images.
@@ -52,9 +53,9 @@ class Draws(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def indices(self, draws: Sequence[int]) -> list[int]:
-        """Image indices of these draws."""
-        return [int(self._order(draw // len(self))[draw % len(self)]) for draw in draws]
+    def indices(self, samples: Sequence[int]) -> list[int]:
+        """Image indices of these samples."""
+        return [int(self._order(s // len(self))[s % len(self)]) for s in samples]
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
@@ -63,14 +64,14 @@ class Draws(Dataset):
             self._orders[epoch] = generator.permutation(len(self))
         return self._orders[epoch]
 
-    def __getitems__(self, draws: Sequence[int]) -> dict:
-        batch = fetch(self.dataset, self.indices(draws))
-        batch["draw"] = torch.tensor(draws)
+    def __getitems__(self, samples: Sequence[int]) -> dict:
+        batch = fetch(self.dataset, self.indices(samples))
+        batch["sample_id"] = torch.tensor(samples)
         return batch
 
 
-class Batches:
-    """Batch sampler over draws; set ``start`` to the iteration to begin at.
+class SeekableBatchSampler:
+    """Batch sampler over ``sample_id``; set ``start`` to the iteration to begin at.
 
     Args:
         batch_size: global batch size, over all ranks.
@@ -84,8 +85,8 @@ class Batches:
     def __init__(self, batch_size: int, iterations: int, rank: int = 0, world_size: int = 1):
         if batch_size % world_size:
             raise OfhkitError(
-                f"batch_size {batch_size} does not divide among {world_size} processes: set steps.<step>.batch_size to "
-                f"a multiple of {world_size} with --cfg-options, or start another number of processes"
+                f"batch_size {batch_size} does not divide among {world_size} processes: set stages.<stage>.batch_size "
+                f"to a multiple of {world_size} with --cfg-options, or start another number of processes"
             )
         self.batch_size, self.iterations, self.start = batch_size, iterations, 0
         self.share = batch_size // world_size
@@ -114,10 +115,10 @@ def training_loader(
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> DataLoader:
-    """Return the loader of one training step; its ``batch_sampler.start`` seeks."""
+    """Return the loader of one stage; its ``batch_sampler.start`` seeks."""
     return DataLoader(
-        Draws(dataset, seed),
-        batch_sampler=Batches(batch_size, iterations, rank, world_size),
+        ShuffledDataset(dataset, seed),
+        batch_sampler=SeekableBatchSampler(batch_size, iterations, rank, world_size),
         num_workers=num_workers,
         collate_fn=_as_is,
         pin_memory=pin_memory,

@@ -28,7 +28,7 @@ from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
 from ofhkit.runtime.devices import pick_device
-from ofhkit.runtime.distributed import is_main, main_first
+from ofhkit.runtime.distributed import is_main, main_process_first
 from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
 
@@ -81,7 +81,7 @@ def compare(
     wanted = {} if quick else config.evaluation.get("sections", {})
     sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
-    dataset = main_first(lambda: DATASETS.build(test))
+    dataset = main_process_first(lambda: DATASETS.build(test))
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
     notes = list(suite.notes)
 
@@ -96,7 +96,7 @@ def compare(
     rows = [s.row for s in scored]
     tables = tables_of(suite.metrics.values(), rows)
     protocol = describe(config, dataset, suite, pipelines, pick_device(device), notes)
-    gallery = make_gallery(scored, dataset, suite.metrics.values(), faces)
+    gallery = make_gallery(scored, dataset, degradation, suite.metrics.values(), faces)
     subset = first(dataset, sweep_limit)
     swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
     if not is_main():

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ofhkit.functional.task import LR_SIZE
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.ops import set_implementation
 from ofhkit.runtime.devices import device_of
 
@@ -32,7 +32,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 @torch.no_grad()
-def count_gmacs(model: BaseHallucinator, size: int = LR_SIZE) -> float:
+def count_gmacs(model: FaceHallucinator, size: int = LR_SIZE) -> float:
     """Billions of multiplications (convolutions and matrix products) a face, of the whole pipeline, as published.
 
     Faster ways to compute the same function (:mod:`ofhkit.ops`) are not credited here but in the milliseconds.
@@ -44,7 +44,7 @@ def count_gmacs(model: BaseHallucinator, size: int = LR_SIZE) -> float:
 
 
 @torch.no_grad()
-def milliseconds(model: BaseHallucinator, batch_size: int, size: int = LR_SIZE) -> float:
+def milliseconds(model: FaceHallucinator, batch_size: int, size: int = LR_SIZE) -> float:
     """Median time a face of :meth:`predict` at this batch size, on the model's device."""
     question = _question(model, batch_size, size)
     wait = torch.cuda.synchronize if question[0].is_cuda else lambda: None

@@ -1,4 +1,4 @@
-"""Scoring a pipeline on a data set: the same few lines for validation, for tables and for sweeps."""
+"""Scoring what predicts faces on a data set: the same few lines for validation, for tables and for sweeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import Dataset
 
 from ofhkit.data.sampler import fetch
@@ -31,7 +30,8 @@ class Scores:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module,
+    predict: Callable[[dict], dict],
+    degrade: Callable[[dict], dict],
     dataset: Dataset,
     metrics: Sequence[Any],
     batch_size: int = 64,
@@ -42,7 +42,8 @@ def evaluate(
     Each batch is whole and belongs to one process, so every image's values are those of one process alone.
 
     Args:
-        model: has ``test_step(batch)``; is put into eval mode.
+        predict: makes of a degraded batch what metrics read beside it, such as ``sr``; with networks in eval mode.
+        degrade: of role degradation, on the device of ``predict``.
         metrics: of role metric, or their configurations.
         progress: told the number of faces after every batch.
 
@@ -51,14 +52,14 @@ def evaluate(
     """
     if len(dataset) == 0:
         raise OfhkitError("there are no faces to score: this split is empty")
-    model.eval()
     built = [METRICS.build(metric) for metric in metrics]
     for number, start in enumerate(range(0, len(dataset), batch_size)):
         indices = range(start, min(start + batch_size, len(dataset)))
         if number % world_size() == rank():
-            outputs = model.test_step(fetch(dataset, indices))
+            batch = degrade(fetch(dataset, indices))
+            outputs = {**batch, **predict(batch)}
             for metric in built:
-                metric.process(None, outputs)
+                metric.process(None, [outputs])
         if progress is not None:
             progress(len(indices))
     means: dict[str, float] = {}

@@ -45,7 +45,11 @@ class Gallery:
 
 @torch.no_grad()
 def make_gallery(
-    scored: Sequence[Scored], dataset: Any, metrics: Iterable[PerImageMetric], faces: Sequence[int] | None = None
+    scored: Sequence[Scored],
+    dataset: Any,
+    degrade: Any,
+    metrics: Iterable[PerImageMetric],
+    faces: Sequence[int] | None = None,
 ) -> Gallery:
     """Show ``faces`` (positions in the split; None = the first) and those on which the leading method is worst.
 
@@ -66,15 +70,11 @@ def make_gallery(
         others = [i for i in range(len(values)) if i not in fixed]
         worst = sorted(others, key=lambda i: values[i][judge.name], reverse=not judge.higher_is_better)[:WORST]
         labels += [f"worst {values[i][judge.name]:.{judge.decimals}f}" for i in worst]
-    shown = fetch(dataset, [*fixed, *worst])
-    columns: dict[str, Tensor] = {}
-    for s in scored:
-        outputs = s.pipeline.model.test_step(dict(shown))[0]
-        if s is lead:
-            middle = {"lr": outputs["lr"], "completed": outputs["completed"]}
-            hr = outputs["hr"]
-        columns[s.row["method"]] = outputs["sr"]
-    return Gallery(labels, {**middle, **columns, "hr": hr})
+    shown = degrade(fetch(dataset, [*fixed, *worst]))
+    outputs = {s.row["method"]: s.pipeline.predict(shown) for s in scored}
+    columns = {method: output["sr"] for method, output in outputs.items()}
+    completed = outputs[lead.row["method"]]["completed"]
+    return Gallery(labels, {"lr": shown["lr"], "completed": completed, **columns, "hr": shown["hr"]})
 
 
 @torch.no_grad()

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ofhkit.config import from_json, load_config
 from ofhkit.config.load import request_custom_imports
 from ofhkit.data.celeba.prepare import find_or_prepare
 from ofhkit.errors import OfhkitError
-from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.runtime.distributed import once
+from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.progress import say
 from ofhkit.training.runs import CONFIG, KEPT, MODEL, find_run, finished_runs
 from ofhkit.zoo import load_model
@@ -40,7 +42,7 @@ class Pipeline:
 
     method: str
     name: str
-    model: BaseHallucinator
+    model: FaceHallucinator
     config: Any
     sha256: str = ""
 
@@ -49,12 +51,16 @@ class Pipeline:
         """Factor on the training iterations; 0 for what is not trained."""
         return float(getattr(self.model, "info", {}).get("budget", 0.0))
 
+    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Hallucinate a degraded batch: ``completed`` and ``sr``."""
+        return self.model.predict(batch["lr"], batch["mask"])
+
 
 def resolve_data(config: Any, data_root: str | Path | None) -> None:
     """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
     dataset = _point(config, data_root)
     if "root" in dataset:
-        dataset["root"] = once(lambda: str(find_or_prepare(dataset["root"], say=say)))
+        dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"], say=say)))
 
 
 def _point(config: Any, data_root: str | Path | None) -> Any:

@@ -13,15 +13,14 @@ from torch import Tensor
 from ofhkit.config import load_config
 from ofhkit.data.sampler import fetch
 from ofhkit.evaluation.evaluate import evaluate
-from ofhkit.evaluation.pipelines import load_model, resolve_data
+from ofhkit.evaluation.pipelines import Pipeline, load_model, resolve_data
 from ofhkit.evaluation.scoring import QUICK, STANDARD
 from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS
 from ofhkit.runtime.devices import device_of, pick_device
-from ofhkit.runtime.progress import say
+from ofhkit.training.checkpoint import load_strictly, load_weights
 from ofhkit.training.curriculum import WEIGHTS, Options, run_curriculum
-from ofhkit.training.recipes import load_component
 
 __all__ = ["measure_realism", "realism_table"]
 
@@ -37,7 +36,7 @@ def measure_realism(
     """Train ``config_file`` on its rendered faces and on as many real ones; score both on the real test split.
 
     Args:
-        config_file: of a method with a landmark step, on SyntheticFaces.
+        config_file: of a method with a landmark stage, on SyntheticFaces.
         data_root: real faces: a pack, or a raw CelebA folder.
 
     Returns:
@@ -55,12 +54,13 @@ def measure_realism(
     tests = {split: DATASETS.build({**real.data.dataset, "limit": None}, split=split) for split in ("val", "test")}
     rows: list[dict[str, Any]] = [_mean_shape(DATASETS.build(real.data.dataset, split="train"), tests)]
     for source, config in (("rendered", rendered), ("real", real)):
-        model = load_model(run_curriculum(config, f"{stem}_{source}", options, say), device)
-        model.data_preprocessor = DEGRADATIONS.build(real.data.degradation).to(device)
-        scores = evaluate(model, tests["test"], [STANDARD[name] for name in QUICK]).means
+        model = load_model(run_curriculum(config, f"{stem}_{source}", options), device)
+        pipeline, degrade = Pipeline(source, stem, model, config), DEGRADATIONS.build(real.data.degradation).to(device)
+        scores = evaluate(pipeline.predict, degrade, tests["test"], [STANDARD[name] for name in QUICK]).means
         network = LANDMARK_PRIORS.build(config.model.landmark_prior)
         mark = model.info["fingerprints"]["landmark_prior"]
-        load_component(network, Path(options.work_dir) / "shared" / f"landmarks-{mark}" / WEIGHTS)
+        weights = Path(options.work_dir) / "shared" / f"landmarks-{mark}" / WEIGHTS
+        load_strictly(network, load_weights(weights)[0], str(weights))
         predict = _predictor(network.to(device).eval())
         row = {"trained_on": source, "faces": model.info["data"]["num_train"], **landmark_errors(predict, tests)}
         rows.append(row | {name: scores[name] for name in ("PSNR", "SSIM")})

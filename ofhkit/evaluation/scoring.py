@@ -18,7 +18,7 @@ from ofhkit.files import ASSETS
 from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
 from ofhkit.metrics import LRPSNR, PerImageMetric
 from ofhkit.registry import METRICS
-from ofhkit.runtime.distributed import once
+from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.progress import Progress
 
 __all__ = ["QUICK", "Scored", "Suite", "add_statistics", "pick_metrics", "score"]
@@ -97,9 +97,9 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
         OfhkitError: no faces, or outputs that are no numbers.
     """
     model = pipeline.model
-    model.data_preprocessor = degradation
     bar = Progress(len(dataset), f"{pipeline.method}: faces")
-    scores = evaluate(model, dataset, [*suite.metrics.values(), HoleArea()], batch_size, progress=bar.update)
+    metrics = [*suite.metrics.values(), HoleArea()]
+    scores = evaluate(pipeline.predict, degradation, dataset, metrics, batch_size, progress=bar.update)
     means = {name: value for name, value in scores.means.items() if name != HoleArea.name}
     if pipeline.method == MEAN_FACE:  # it completes nothing
         means = {name: value for name, value in means.items() if name not in LRPSNR.titles()}
@@ -112,7 +112,9 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
         "gmacs": round(count_gmacs(model, size), 4),
     }
     if timing:
-        row |= once(lambda: {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)})
+        row |= on_main(
+            lambda: {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)}
+        )
     row["budget"] = pipeline.budget
     if pipeline.sha256:
         row["checkpoint_sha256"] = pipeline.sha256

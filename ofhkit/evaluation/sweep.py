@@ -92,13 +92,13 @@ def run_sweep(
         settings = {**copy.deepcopy(dict(degradation)), "occluder": occluder}
         degrade = DEGRADATIONS.build(settings).to(device)
         for s in chosen:
-            s.pipeline.model.data_preprocessor = degrade
-            means = evaluate(s.pipeline.model, dataset, [PSNR(), SSIM(), LRPSNR()], batch_size).means
+            means = evaluate(s.pipeline.predict, degrade, dataset, [PSNR(), SSIM(), LRPSNR()], batch_size).means
             kept = {key: means[key] for key in ("PSNR", "SSIM", "PSNR_hole", "LRPSNR")}
             area = occluder["height"] * occluder["width"]
             rows.append({"method": s.row["method"], "hole": name, "area": area, **kept, "num_images": len(dataset)})
         with torch.no_grad():
-            shown = lead.pipeline.model.test_step(fetch(dataset, range(min(SHOWN, len(dataset)))))[0]
+            shown = degrade(fetch(dataset, range(min(SHOWN, len(dataset)))))
+            shown |= lead.pipeline.predict(shown)
         columns |= {f"{name}: lr": shown["lr"], f"{name}: {lead.row['method']}": shown["sr"]}
     columns["hr"] = shown["hr"]
     return Sweep(kind, rows, _plot(kind, rows, lead.row["method"], len(dataset)), columns)

@@ -17,7 +17,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.export.formats import Exported, load_exported, write
 from ofhkit.export.graph import graph
 from ofhkit.functional.image_quality import psnr
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.ops import fuse
 from ofhkit.registry import DATASETS, DEGRADATIONS
 
@@ -66,7 +66,7 @@ def sample(count: int, split: str = "test") -> Sample:
 
 
 @torch.no_grad()
-def agreement(model: BaseHallucinator, run: Exported, faces: Sample) -> Agreement:
+def agreement(model: FaceHallucinator, run: Exported, faces: Sample) -> Agreement:
     """Compare in batches of 1, 2 and the rest, so that a batch size frozen into the file shows.
 
     Raises:
@@ -95,7 +95,7 @@ def agreement(model: BaseHallucinator, run: Exported, faces: Sample) -> Agreemen
 
 
 def export(
-    model: BaseHallucinator, file: str | Path, kind: str, precision: str = "float32", faces: Sample | None = None
+    model: FaceHallucinator, file: str | Path, kind: str, precision: str = "float32", faces: Sample | None = None
 ) -> tuple[Exported, Agreement]:
     """Write ``model`` to ``file``, read it back and compare; the file appears only if it is the model.
 
@@ -131,7 +131,7 @@ def export(
 
 @torch.no_grad()
 def throughput(
-    model: BaseHallucinator, run: Exported, faces: Sample, batches: Sequence[int], rounds: int
+    model: FaceHallucinator, run: Exported, faces: Sample, batches: Sequence[int], rounds: int
 ) -> list[dict[str, float]]:
     """Images a second of eager, eager with the fast forms, and the file: medians of calls in turn."""
     variants: dict[str, nn.Module | Exported] = {"eager": model}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.export.shuffled import ShuffledConv2d
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.ops import FastConv2d, FusedNetwork, fuse
 
 PRECISIONS = ("float32", "bfloat16", "int8")
@@ -47,7 +47,7 @@ class Cast(nn.Module):
 
 
 @torch.no_grad()
-def graph(model: BaseHallucinator, precision: str = "float32") -> Graph:
+def graph(model: FaceHallucinator, precision: str = "float32") -> Graph:
     """Return a copy of ``model`` for tracing; the model is left as it is.
 
     Networks with a fast form are replaced by it (:func:`ofhkit.ops.fuse`, which verifies each); what inference does not

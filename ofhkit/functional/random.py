@@ -23,7 +23,7 @@ def hash_uint32(seed: int, keys: Tensor, stream: int = 0) -> Tensor:
 
     Args:
         seed: any non-negative integer.
-        keys: (N,) int64, non-negative; for example image indices or draw numbers.
+        keys: (N,) int64, non-negative; for example image indices or sample numbers.
         stream: tells independent draws for one key apart (flip, height, column, …).
 
     Returns:

@@ -17,7 +17,7 @@ from ofhkit.registry import plugins
 
 __all__ = [
     "DATASETS", "DEGRADATIONS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES",
-    "METRICS", "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STEPS", "UPSAMPLERS", "Registry",
+    "METRICS", "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STAGES", "UPSAMPLERS", "Registry",
 ]  # fmt: skip
 
 
@@ -167,19 +167,22 @@ PARSERS = Registry("parser", locations=("ofhkit.models.parsers",))
 LOSSES = Registry("loss", locations=("ofhkit.models.losses",))
 OCCLUDERS = Registry("occluder", locations=("ofhkit.data.degradation",))
 DEGRADATIONS = Registry("degradation", locations=("ofhkit.data.degradation",))
-STEPS = Registry("step", locations=("ofhkit.training.steps",))
+STAGES = Registry("stage", locations=("ofhkit.training.stages",))
 REPORTS = Registry("report", locations=("ofhkit.evaluation",))
 
-HALLUCINATORS = Registry("hallucinator", parent=mm.MODELS, locations=("ofhkit.models.hallucinators",))
+HALLUCINATORS = Registry("hallucinator", parent=mm.MODELS, locations=("ofhkit.models.pipeline",))
 _FACES = ("ofhkit.data.image_folder", "ofhkit.data.packed", "ofhkit.rendering")
 DATASETS = Registry("dataset", parent=mm.DATASETS, locations=_FACES)
 METRICS = Registry("metric", parent=mm.METRICS, locations=("ofhkit.metrics",))
-HOOKS = Registry("hook", parent=mm.HOOKS, locations=("ofhkit.training.hooks",))
+HOOKS = Registry("hook", parent=mm.HOOKS, locations=("ofhkit.training.hooks", "ofhkit.training.monitor"))
+
+PIPELINE = ("inpainter", "upsampler")
+"""The roles that inference needs."""
 
 ROLES: dict[str, Registry] = {
     r.name: r
     for r in (
-        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, DEGRADATIONS, STEPS,
+        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, DEGRADATIONS, STAGES,
         REPORTS, HALLUCINATORS, DATASETS, METRICS, HOOKS,
     )
 }  # fmt: skip

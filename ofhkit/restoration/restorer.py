@@ -15,7 +15,7 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.alignment import transform_points
 from ofhkit.functional.images import to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.restoration.composition import in_the_form_of, paste_back
 from ofhkit.restoration.faces import FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
@@ -123,7 +123,7 @@ class Restorer:
 
     def __init__(
         self,
-        model: BaseHallucinator,
+        model: FaceHallucinator,
         hole: HoleOptions | None = None,
         kind: str = "auto",
         paste: str = "auto",
@@ -138,7 +138,7 @@ class Restorer:
         self.model, self.hole, self.kind, self.paste = model, hole or HoleOptions(), kind, paste
         self.batch_size, self.sureness = batch_size, sureness
         self._finder: FaceFinder | None = None
-        self._fast: BaseHallucinator | None = None
+        self._fast: FaceHallucinator | None = None
 
     def restore(self, pictures: Iterable[Picture | Outcome]) -> Iterator[Outcome]:
         """Restore pictures in order, as many together as fill a batch.

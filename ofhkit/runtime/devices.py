@@ -1,4 +1,4 @@
-"""Which device is asked for, and where a model is."""
+"""Which device is asked for, where a model is, and how precisely a device computes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from ofhkit.errors import OfhkitError
 
-__all__ = ["device_of", "pick_device"]
+__all__ = ["amp_dtype", "device_of", "pick_device", "reseed", "set_tf32"]
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -34,3 +34,31 @@ def pick_device(name: str = "auto") -> torch.device:
     if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not mps):
         raise OfhkitError(f"--device {name}: this machine (or this build of torch) has no {kind}; use --device auto")
     return torch.device(name)
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Set the generators that a model on ``device`` draws from (``torch.manual_seed`` sets all, which costs more)."""
+    torch.default_generator.manual_seed(seed)
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).manual_seed(seed)
+
+
+def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:
+    """Return the mixed-precision type that a device is good at (or None), and one line that says so."""
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, "AMP: bfloat16"
+        return torch.float16, "AMP: float16 with gradient scaling"
+    if device.type == "cpu":
+        tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        if any(getattr(torch.cpu, test, lambda: False)() for test in tests):
+            return torch.bfloat16, "AMP: bfloat16"
+        return None, "AMP: this CPU has no bfloat16 instructions, training stays in float32"
+    return None, f"AMP: not used on {device.type}, training stays in float32"
+
+
+def set_tf32(allowed: bool | None) -> None:
+    """Allow or forbid TF32 in matrix products and convolutions on CUDA; None leaves both as torch has them."""
+    if allowed is not None:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        torch.backends.cudnn.allow_tf32 = allowed

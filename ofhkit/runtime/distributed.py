@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d
 from ofhkit.runtime import progress
-from ofhkit.runtime.launchers import Place, find_place, refuse_unannounced
+from ofhkit.runtime.launchers import RankInfo, find_rank, refuse_unannounced
 
 _STEP_TIMEOUT = timedelta(minutes=30)  # one collective operation of a training step
 _PATIENCE = timedelta(days=2)  # what rank 0 does alone: preparing data, fitting
@@ -64,7 +64,7 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
         refuse_unannounced()
         yield
         return
-    place = find_place(launcher)
+    place = find_rank(launcher)
     _join(place, device)
     stop = signal.signal(signal.SIGTERM, lambda *_: _end(place, "it was told to stop (SIGTERM)"))
     try:
@@ -84,7 +84,7 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
     progress.silence(False)
 
 
-def _join(place: Place, device: str) -> None:
+def _join(place: RankInfo, device: str) -> None:
     if ":" in device:
         raise OfhkitError(f"--device {device}: each of several processes takes a GPU of its own; say --device cuda")
     cuda = torch.cuda.is_available() and device in ("auto", "cuda")
@@ -117,8 +117,8 @@ def _first_to_tell() -> bool:
         return True
 
 
-def _end(place: Place, reason: str) -> None:
-    reason = re.sub(r"^\[[^]]*\] ", "", reason).partition(". ")[0]  # without gloo's source file and good wishes
+def _end(place: RankInfo, reason: str) -> None:
+    reason = re.sub(r"^\[[^]]*\] ", "", reason).partition(". ")[0]  # without gloo's "[file:line] ", its first sentence
     if _first_to_tell():
         sys.__stderr__.write(
             f"error: process {place.rank} of {place.world_size} stops ({reason}): another process was killed or cannot "
@@ -128,13 +128,13 @@ def _end(place: Place, reason: str) -> None:
     raise SystemExit(2)
 
 
-def once(function: Callable[[], T]) -> T:
+def on_main(function: Callable[[], T]) -> T:
     """Call ``function`` on rank 0 while the others wait, and return its (picklable) result everywhere.
 
     Raises:
         OfhkitError: rank 0 raised it; then all do.
 
-    >>> once(lambda: 3)
+    >>> on_main(lambda: 3)
     3
     """
     if world_size() == 1:
@@ -151,10 +151,10 @@ def once(function: Callable[[], T]) -> T:
     return answer[0]
 
 
-def main_first(function: Callable[[], T]) -> T:
+def main_process_first(function: Callable[[], T]) -> T:
     """Call ``function`` on rank 0 and then, when what it prepares is there, on the others."""
     results: list[T] = []
-    once(lambda: results.append(function()))
+    on_main(lambda: results.append(function()))
     return results[0] if results else function()
 
 
@@ -195,7 +195,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradient.copy_(part.view(gradient.shape))
 
 
-def span_processes(model: nn.Module) -> nn.Module:
+def convert_sync_layers(model: nn.Module) -> nn.Module:
     """Let the layers that depend on the whole batch see it: BatchNorm2d and dropout; returns ``model``."""
     for parent in list(model.modules()):
         for name, layer in parent.named_children():

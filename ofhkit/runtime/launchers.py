@@ -29,8 +29,8 @@ _STARTED_BY = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a process stands: its number, how many there are, its number on this machine, where rank 0 listens.
+class RankInfo:
+    """A process's rank, the number of processes, its rank on this machine, and where rank 0 listens.
 
     ``attempt`` tells the processes that torchrun has started again from those before.
     """
@@ -52,13 +52,13 @@ class Place:
         os.environ.update(RANK=str(self.rank), WORLD_SIZE=str(self.world_size), LOCAL_RANK=str(self.local_rank))
 
 
-def find_place(launcher: str, environment: Mapping[str, str] | None = None) -> Place:
+def find_rank(launcher: str, environment: Mapping[str, str] | None = None) -> RankInfo:
     """Read this process's place from what ``launcher`` set.
 
     Raises:
         OfhkitError: no such launcher, it did not start this process, or rank 0's machine is unknown.
 
-    >>> find_place('pytorch', dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_PORT='29500')).address
+    >>> find_rank('pytorch', dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_PORT='29500')).address
     '127.0.0.1:29500'
     """
     if launcher not in _VARIABLES:
@@ -78,7 +78,7 @@ def find_place(launcher: str, environment: Mapping[str, str] | None = None) -> P
         raise OfhkitError("--launcher mpi on several machines: set MASTER_ADDR to the address of rank 0's machine")
     port = given.get("MASTER_PORT") or _port(launcher, given)
     attempt = int(given.get("TORCHELASTIC_RESTART_COUNT", 0)) if launcher == "pytorch" else 0
-    return Place(rank, total, local, host or "127.0.0.1", port, attempt)
+    return RankInfo(rank, total, local, host or "127.0.0.1", port, attempt)
 
 
 def _port(launcher: str, given: Mapping[str, str]) -> str:
@@ -91,10 +91,10 @@ def _port(launcher: str, given: Mapping[str, str]) -> str:
 
 
 def refuse_unannounced() -> None:
-    """Refuse to run N times the same job beside itself.
+    """Fail if torchrun started several processes but ``--launcher`` was not given.
 
     Raises:
-        OfhkitError: a launcher started several processes, but ``--launcher`` was not given.
+        OfhkitError: says what to add.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
         raise OfhkitError(f"torchrun started {os.environ['WORLD_SIZE']} processes: add --launcher pytorch")

@@ -1,7 +1,9 @@
-"""One progress line for long jobs: a bar with ETA on a terminal, plain lines in a log."""
+"""What is printed while a job runs: the log's lines, and a bar with ETA on a terminal (plain lines in a file)."""
 
 from __future__ import annotations
 
+import atexit
+import logging
 import sys
 import time
 from typing import TextIO
@@ -12,19 +14,25 @@ from rich.markup import escape
 
 from ofhkit.errors import printable
 
-_silent = False
+log = logging.getLogger("ofhkit")
+
+
+class _Lines(logging.Handler):
+    """Prints the log for the person who waits, above a bar that may be drawn there; results go to standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(printable(record.getMessage()), file=sys.stderr, flush=True)
+
+
+log.setLevel(logging.INFO)
+log.addHandler(_Lines())
+log.propagate = False
+say = log.info
 
 
 def silence(silent: bool) -> None:
-    """Stop (or start again) everything this module prints: of several processes of a job only one speaks."""
-    global _silent
-    _silent = silent
-
-
-def say(line: str) -> None:
-    """Print a line for the person who waits; results go to standard output, this does not."""
-    if not _silent:
-        print(printable(line), file=sys.stderr, flush=True)
+    """Mute the log and the bars (or let them speak again): on all ranks of a job but 0."""
+    log.disabled = silent
 
 
 class Progress:
@@ -46,7 +54,7 @@ class Progress:
         self.total, self.label, self.done, self.start_done = total, printable(label), done, done
         self.stream, self.interval = stream or sys.stderr, interval
         self.start = self.last = time.monotonic()
-        self.live = _live(self.stream) if self.stream.isatty() and not _silent else None
+        self.live = _live(self.stream) if self.stream.isatty() and not log.disabled else None
         if self.live is not None:
             self.live.start()
             self.task = self.live.add_task(escape(self.label), total=total, completed=done, left="")
@@ -59,7 +67,7 @@ class Progress:
             self.live.update(self.task, completed=self.done, left=self._tail(seconds))
             if finished:
                 self.close()
-        elif not _silent and (finished or self.start + seconds - self.last >= self.interval):
+        elif not log.disabled and (finished or self.start + seconds - self.last >= self.interval):
             self.last = self.start + seconds
             share = 100 * self.done // max(self.total, 1)
             print(f"{self.label} {self.done:,}/{self.total:,} ({share} %), {self._tail(seconds)}", file=self.stream)
@@ -84,7 +92,9 @@ def _live(stream: TextIO) -> rich.progress.Progress:
         rich.progress.MofNCompleteColumn(),
         rich.progress.TextColumn("{task.fields[left]}"),
     )
-    return rich.progress.Progress("{task.description}", *bar, console=Console(file=stream))
+    live = rich.progress.Progress("{task.description}", *bar, console=Console(file=stream))
+    atexit.register(live.stop)  # a job that breaks leaves the terminal as it was
+    return live
 
 
 def clock(seconds: float) -> str:

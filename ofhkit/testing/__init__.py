@@ -29,7 +29,7 @@ from ofhkit.testing.parts import (
     check_metric,
     check_occluder,
     check_report,
-    check_step,
+    check_stage,
 )
 from ofhkit.testing.samples import ContractError
 
@@ -48,7 +48,7 @@ __all__ = [
     "check_occluder",
     "check_parser",
     "check_report",
-    "check_step",
+    "check_stage",
     "check_upsampler",
 ]
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ofhkit.models.hallucinators import upsampler_inputs
+from ofhkit.models.pipeline import upsampler_inputs
 from ofhkit.testing.samples import faces, require, same, sample_batch
 
 

@@ -1,4 +1,4 @@
-"""The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, steps, reports."""
+"""The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, stages, reports."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import copy
 import inspect
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.sections import run_section
 from ofhkit.registry import DEGRADATIONS
 from ofhkit.testing.samples import KEYS, ContractError, faces, require, same, sample_batch
+from ofhkit.training.stage import Context
 
 
 class _Prior(nn.Module):
@@ -26,12 +26,8 @@ class _Prior(nn.Module):
 
 
 def check_loss(term: Any) -> None:
-    """Keywords are batch keys; an unweighted finite scalar with a gradient. A balance rule never stops both players."""
+    """Keywords are batch keys; an unweighted finite scalar with a gradient."""
     name = type(term).__name__
-    if not isinstance(term, nn.Module):
-        both = [term(torch.tensor(a), torch.tensor(b)) for a in (0.0, 0.5, 2.0) for b in (0.0, 0.5, 2.0)]
-        require(all(len(pair) == 2 and any(pair) for pair in both), f"{name}: a pair of losses stops both players")
-        return
     batch: dict[str, Any] = {**sample_batch(), "landmark_prior": _Prior()}
     needs = list(inspect.signature(term.forward).parameters)
     for key in needs:
@@ -119,45 +115,43 @@ def check_hook(hook: Any) -> None:
         require(not missing, f"{name}.{method} does not take {sorted(missing)}")
 
 
-def check_hallucinator(model: Any, optim_wrapper: Any = None) -> None:
-    """A training step with finite values to log, and test outputs; a pipeline pastes known pixels and stays in [0, 1].
-
-    Args:
-        model: built with or without a data preprocessor.
-        optim_wrapper: for ``train_step``; default: SGD on the upsampler and the discriminator, or on everything.
-    """
+def check_hallucinator(model: Any) -> None:
+    """A pipeline pastes known pixels and stays in [0, 1]."""
     name = type(model).__name__
-    model.data_preprocessor = DEGRADATIONS.build(dict(type="Degradation"))
-    if optim_wrapper is None:
-        parts = {k: getattr(model, k, None) for k in ("upsampler", "discriminator")}
-        wrappers = {k: _sgd(part) for k, part in parts.items() if part is not None}
-        optim_wrapper = OptimWrapperDict(**wrappers) if wrappers else _sgd(model)
-    log = model.train().train_step(faces(), optim_wrapper)
-    good = all(v.isfinite().all() and not v.requires_grad for v in log.values())
-    require(log and good, f"{name}: train_step returns {log}, expected finite, detached tensors")
-    outputs = model.eval().test_step(faces())[0]
-    require("index" in outputs, f"{name}: test_step does not return the batch's index")
-    if not hasattr(model, "predict"):
-        return
-    lr, mask, sr = outputs["lr"], outputs["mask"], outputs["sr"]
-    known = (mask == 0).expand_as(lr)
+    batch = DEGRADATIONS.build(dict(type="Degradation"))(faces())
+    lr, mask = batch["lr"], batch["mask"]
+    with torch.no_grad():
+        outputs = model.eval().predict(lr, mask)
+        require(torch.equal(model(lr, mask), outputs["sr"]), f"{name}: forward and predict differ")
+    known, sr = (mask == 0).expand_as(lr), outputs["sr"]
     require(torch.equal(outputs["completed"][known], lr[known]), f"{name}: known pixels do not pass unchanged")
     side = 16 * model.scale
     require(sr.shape == (len(lr), 3, side, side) and sr.min() >= 0 and sr.max() <= 1, f"{name}: sr {tuple(sr.shape)}")
-    require(torch.equal(model(lr, mask), sr), f"{name}: forward and test_step differ")
 
 
-def _sgd(module: nn.Module) -> OptimWrapper:
-    return OptimWrapper(torch.optim.SGD([p for p in module.parameters() if p.requires_grad], 1e-3))
+def check_stage(stage: Any, model: Mapping[str, Any] | None = None) -> None:
+    """Names what it trains; with a ``model``: learns from a batch, logs finite values, and predicts batch keys.
 
-
-def check_step(step: Any) -> None:
-    """Says what it trains, whether its result is shared, and whether a pipeline needs it."""
-    name = type(step).__name__
-    require(isinstance(step.component, str) and isinstance(step.shared, bool), f"{name}: component, shared")
-    for method in ("needed", "recipe"):
-        require(callable(getattr(step, method, None)), f"{name}: has no method {method}")
-    json.dumps(vars(step))
+    Args:
+        model: configuration of the components, as in ``model`` of a configuration file.
+    """
+    name = type(stage).__name__
+    require(isinstance(stage.trains, str) and isinstance(stage.shared, bool), f"{name}: trains, shared")
+    json.dumps({key: value for key, value in vars(stage).items() if not key.startswith("_")})
+    if model is None or stage.main_only:
+        return
+    stage.build(Context({"model": model, "runtime": {"seed": 0}, "data": {}}, train=None))
+    degrade = DEGRADATIONS.build(dict(type="Degradation"))
+    optim = stage.optimizers(torch.device("cpu"), None)
+    before = {key: value.clone() for key, value in stage.network.state_dict().items()}
+    losses = stage.train().step(degrade(faces(), training=True), optim)
+    good = all(v.isfinite().all() and not v.requires_grad for v in losses.values())
+    require(losses and good, f"{name}: step returns {losses}, expected finite, detached tensors")
+    after = stage.network.state_dict()
+    require(any(not torch.equal(after[key], value) for key, value in before.items()), f"{name}: step changes no weight")
+    with torch.no_grad():
+        outputs = stage.eval().predict(degrade(faces()))
+    require(set(outputs) <= set(KEYS), f"{name}: predict returns {sorted(outputs)}, which are not all batch keys")
 
 
 def check_report(report: Any) -> None:

@@ -27,7 +27,7 @@ def same(a: Tensor, b: Tensor, tolerance: float = 0.0) -> bool:
 
 
 def faces(count: int = 2, size: int = 128) -> dict[str, Tensor]:
-    """Return a batch of smooth random pictures as a data set gives it: ``hr`` uint8, ``index``, ``draw``, labels.
+    """Return a batch of smooth random pictures as a data set gives it: ``hr`` uint8, ``index``, ``sample_id``, labels.
 
     >>> faces()['hr'].shape
     torch.Size([2, 3, 128, 128])
@@ -38,7 +38,7 @@ def faces(count: int = 2, size: int = 128) -> dict[str, Tensor]:
     index = torch.arange(count)
     labels = torch.randint(0, 11, (count, size, size), generator=random, dtype=torch.uint8)
     points = torch.rand(count, 68, 2, generator=random) * (size - 1)
-    return {"hr": (hr * 255).byte(), "index": index, "draw": index, "landmarks": points, "parsing": labels}
+    return {"hr": (hr * 255).byte(), "index": index, "sample_id": index, "landmarks": points, "parsing": labels}
 
 
 def sample_batch(count: int = 2) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""The common runner: curriculum, steps, sampler, hooks, checkpoints."""
+"""Training: curriculum (what is done), stages (what learns from what), loop and runner (how), hooks, checkpoints."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import pickle
 import pickletools
 import re
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError, printable
 from ofhkit.files import atomic_write
 
+log = logging.getLogger("ofhkit")
 _NAME = "iter_{:08d}.pth"
 _PATTERN = re.compile(r"iter_(\d+)\.pth")
 HEADER_KEY = "ofhkit"
@@ -92,10 +94,8 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
-def newest_checkpoint(
-    folder: Path, warn: Callable[[str], Any], check: Callable[[dict, str], Any] | None = None
-) -> Path | None:
-    """Return the newest training checkpoint that can be used, telling ``warn`` of each other one; None without any.
+def newest_checkpoint(folder: Path, check: Callable[[dict, str], Any] | None = None) -> Path | None:
+    """Return the newest training checkpoint that can be used, after a warning about each newer one; None without any.
 
     Args:
         check: is given what a checkpoint holds, and its path; raises :class:`OfhkitError` where that cannot be used.
@@ -107,7 +107,7 @@ def newest_checkpoint(
                 check(state, str(path))
             return path
         except OfhkitError as error:
-            warn(f"{error}; trying the one before")
+            log.warning("%s; trying the one before", error)
     return None
 
 
@@ -215,3 +215,14 @@ def _header(path: Path, text: str | None) -> dict:
     if not isinstance(header, dict):
         raise OfhkitError(f"{path}: its header is no JSON object, or is nested too deep")
     return header
+
+
+def component_weights(path: str | Path, component: str) -> dict[str, Tensor]:
+    """Read a component's weights out of its own file or of a whole pipeline's ``model.safetensors``.
+
+    Raises:
+        OfhkitError: no such file, or not one of ours.
+    """
+    tensors, _ = load_weights(path)
+    own = {k.removeprefix(f"{component}."): v for k, v in tensors.items() if k.startswith(f"{component}.")}
+    return own or tensors

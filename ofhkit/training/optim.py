@@ -67,23 +67,6 @@ class AmpWrapper(SharedWrapper):
             self.scaler.load_state_dict(state_dict["scaler"])
 
 
-def amp_dtype(device: torch.device) -> tuple[torch.dtype | None, str]:
-    """Return the mixed-precision type a device is good at (or None) and one line that says so."""
-    if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return torch.bfloat16, "AMP: bfloat16"
-        return torch.float16, "AMP: float16 with gradient scaling"
-    if device.type == "cpu":
-        fast = (
-            getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-            or getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-        )
-        if fast:
-            return torch.bfloat16, "AMP: bfloat16"
-        return None, "AMP: this CPU has no bfloat16 instructions, training stays in float32"
-    return None, f"AMP: not used on {device.type}, training stays in float32"
-
-
 def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto") -> torch.optim.Optimizer:
     """Build ``dict(type='Adam', lr=…)`` over ``parameters``.
 
@@ -101,7 +84,7 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto
         raise OfhkitError(f"unknown optimizer {name!r}; {did_you_mean(str(name), OPTIMIZERS.module_dict)}")
     parameters = [p for p in parameters if p.requires_grad]
     if not parameters:
-        raise OfhkitError("this step has no parameters to train")
+        raise OfhkitError("this stage has no parameters to train")
     check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
     check_values(kind, arguments, f"optimizer {name!r}")
     if kernel == "auto":
@@ -146,7 +129,7 @@ def wrap_optimizer(
 def scale_schedule(
     schedule: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, budget: float, iterations: int
 ) -> list[dict]:
-    """Scale the iteration counts of schedules by ``budget``; ``T_max`` defaults to the whole step.
+    """Scale the iteration counts of schedules by ``budget``; ``T_max`` defaults to the whole stage.
 
     A schedule with ``scaled=False`` (a warm-up of so many updates) keeps its counts.
 

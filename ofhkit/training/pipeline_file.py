@@ -17,8 +17,8 @@ from torch.nn.modules import module as hooks
 from ofhkit.config.check import check
 from ofhkit.errors import OfhkitError
 from ofhkit.models.fitted import Fitted
-from ofhkit.models.hallucinators import BaseHallucinator
-from ofhkit.registry import HALLUCINATORS
+from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.registry import HALLUCINATORS, PIPELINE
 from ofhkit.training.checkpoint import load_strictly, load_weights
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -35,14 +35,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "template": (list, type(None)),
     "version": (str,),
 }
-_COMPONENTS = ("inpainter", "upsampler")
 _DEPTH, _ITEMS, _TEXT, _NUMBER = 8, 1000, 1000, 2**32
 _MAX_SCALE = 16
 _OWN_NUMBERS = 2**20  # what a network may hold without saving it
 _BREAKS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
-def open_pipeline(path: Path) -> tuple[BaseHallucinator, dict[str, Tensor], dict[str, Any]]:
+def open_pipeline(path: Path) -> tuple[FaceHallucinator, dict[str, Tensor], dict[str, Any]]:
     """Return the pipeline in a file with its weights, the tensors as they are stored, and the header.
 
     Raises:
@@ -75,13 +74,13 @@ def _check_header(header: Mapping[str, Any]) -> None:
     _check_template(header.get("template") or [])
     model = header["model"]
     for key, value in model.items():
-        if isinstance(value, Mapping) and key not in _COMPONENTS:
+        if isinstance(value, Mapping) and key not in PIPELINE:
             raise OfhkitError(f"model.{key} is nothing that a finished pipeline has")
     check({"model": model})
-    if missing := [key for key in _COMPONENTS if not isinstance(model.get(key), Mapping)]:
+    if missing := [key for key in PIPELINE if not isinstance(model.get(key), Mapping)]:
         raise OfhkitError(f"model.{missing[0]} must be a component's configuration")
     kind = HALLUCINATORS.get(model["type"])
-    if not (inspect.isclass(kind) and issubclass(kind, BaseHallucinator)):
+    if not (inspect.isclass(kind) and issubclass(kind, FaceHallucinator)):
         raise OfhkitError(f"model.type {model['type']!r} is no pipeline; valid: FaceHallucinator")
 
 
@@ -122,7 +121,7 @@ def _check_template(points: list) -> None:
         raise OfhkitError("template must be five points (x, y) in the pixels of a face's crop")
 
 
-def _build(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> BaseHallucinator:
+def _build(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FaceHallucinator:
     """Build the pipeline, which stops as soon as it has more weights or layers than the file has tensors for.
 
     A layer's weights are counted before they are filled, so that no more memory is touched than the file is large.
@@ -151,7 +150,7 @@ def _build(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> BaseHall
 
 
 @torch.no_grad()
-def _check_answer(model: BaseHallucinator) -> None:
+def _check_answer(model: FaceHallucinator) -> None:
     """Ask for a face: a tiny one, which takes milliseconds, where the network is not bound to its size."""
     scale = getattr(model, "scale", None)
     if not isinstance(scale, int) or not 1 <= scale <= _MAX_SCALE:

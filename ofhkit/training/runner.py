@@ -1,11 +1,8 @@
-"""The common runner: MMEngine's, with checkpoints that resume, a loop that seeks, and silence where nothing is said."""
+"""MMEngine's runner, with checkpoints that resume exactly and silence where there is nothing to say."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,109 +12,81 @@ import torch
 from mmengine.hooks import Hook, ParamSchedulerHook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ofhkit.data.prefetch import Feed
 from ofhkit.errors import OfhkitError
-from ofhkit.runtime.distributed import average, is_main, once
+from ofhkit.runtime.distributed import is_main, on_main
 from ofhkit.training.checkpoint import check_fit, load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
+from ofhkit.training.stage import Stage
 
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
-
-
-def reseed(seed: int, device: torch.device) -> None:
-    """Set the generators that a model on ``device`` draws from (``torch.manual_seed`` sets all, which costs more)."""
-    torch.default_generator.manual_seed(seed)
-    if device.type in ("cuda", "mps"):
-        getattr(torch, device.type).manual_seed(seed)
-
-
-class TrainLoop(BaseLoop):
-    """Iterate from wherever the run stands to ``max_iters``, calling hooks around ``model.train_step``."""
-
-    def __init__(self, runner: Runner, dataloader: DataLoader, max_iters: int, seed: int):
-        super().__init__(runner, dataloader)
-        self.max_iters, self.seed = max_iters, seed
-        self.iter = self.epoch = 0
-        self.max_epochs, self.val_interval, self.val_begin = 1, 0, 0
-
-    # MMEngine's runner and hooks read and set these two underscored names.
-    @property
-    def _iter(self) -> int:
-        return self.iter
-
-    @_iter.setter
-    def _iter(self, value: int) -> None:
-        self.iter = value
-
-    def run(self) -> nn.Module:
-        runner, model = self.runner, self.runner.model
-        model.train()
-        runner.call_hook("before_train")
-        self.dataloader.batch_sampler.start = self.iter
-        self.feed = Feed(self.dataloader, runner.device, runner.prefetch)
-        for data in self.feed:
-            reseed(self.seed * 1_000_003 + self.iter, runner.device)  # dropout: a function of (seed, iteration)
-            runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=data)
-            outputs = average(model.train_step(data, optim_wrapper=runner.optim_wrapper))
-            runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=data, outputs=outputs)
-            self.iter += 1
-        runner.call_hook("after_train")
-        return model
+log = logging.getLogger("ofhkit")
 
 
 class Runner(MMRunner):
-    """Train one step of a curriculum.
+    """Train one stage; what hooks of MMEngine read of its runner is there under the same names.
 
     Args:
-        name: shown in progress lines.
-        model: has ``train_step(data, optim_wrapper)``.
+        stage: what is trained; hooks find it as ``runner.model``.
         folder: checkpoints and logs go there.
         loader: of :func:`ofhkit.data.sampler.training_loader`.
-        iterations: where to stop.
+        loop: configuration of the loop.
         optim_wrapper: one, or an OptimWrapperDict.
         schedulers: as of :func:`ofhkit.training.optim.build_schedulers`.
         hooks: called in their order of priority.
         device: where to train.
         seed: of dropout.
         visualizer: MMEngine's configuration, or None.
-        prefetch: on CUDA, copy one batch ahead.
     """
 
     def __init__(
         self,
-        name: str,
-        model: nn.Module,
+        stage: Stage,
         folder: Path,
         loader: DataLoader,
-        iterations: int,
+        loop: Mapping[str, Any],
         optim_wrapper: OptimWrapper,
         schedulers: Any,
         hooks: Sequence[Hook],
         device: torch.device,
         seed: int = 0,
         visualizer: Mapping[str, Any] | None = None,
-        prefetch: bool = True,
     ):
-        self.name, self.device, self.prefetch = name, device, prefetch
+        self.name, self.device = stage.name, device
         super().__init__(
-            model=model,
+            model=stage,
             work_dir=str(folder),
             train_dataloader=loader,
-            train_cfg=dict(type=TrainLoop, max_iters=iterations, seed=seed),
+            train_cfg=dict(loop),
             optim_wrapper=optim_wrapper,
             param_scheduler=schedulers,
             default_hooks=dict.fromkeys(_MMENGINE_DEFAULT_HOOKS),
             custom_hooks=[ParamSchedulerHook(), *hooks],
+            resume=True,
             log_level="WARNING",
             default_scope=None,
             randomness=dict(seed=seed),
-            experiment_name=f"{name}-{uuid.uuid4().hex[:8]}",
+            experiment_name=f"{stage.name}-{uuid.uuid4().hex[:8]}",
             visualizer=visualizer,
         )
+
+    def train(self) -> nn.Module:
+        """Train from the newest checkpoint to the end, and keep what is said in ``train.log`` (the first process)."""
+        lines = _log_file(Path(self.work_dir) / "train.log") if is_main() else logging.NullHandler()
+        log.addHandler(lines)
+        try:
+            self._train_loop = self.build_train_loop(self._train_loop)
+            self.call_hook("before_run")
+            self.load_or_resume()
+            self.optim_wrapper.initialize_count_status(self.model, self.iter, self.max_iters)
+            self.train_loop.run()
+            self.call_hook("after_run")
+        finally:
+            log.removeHandler(lines)
+            lines.close()
+        return self.model
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to this runner's device."""
@@ -132,35 +101,19 @@ class Runner(MMRunner):
     def _log_env(self, env_cfg: dict) -> None:
         """Say nothing: the curriculum says once what it runs on."""
 
-    def say(self, line: str) -> None:
-        """Print a line for the person who waits, and keep it in the step's log."""
-        if not is_main():
-            return
-        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # the bar
-        print(f"{clear}{line}", file=sys.stderr, flush=True)
-        with (
-            contextlib.suppress(OSError),  # a full disk does not end a training
-            (Path(self.work_dir) / "train.log").open("a", encoding="utf-8") as log,
-        ):
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-
     def save_checkpoint(self, out_dir: str | None = None, **_: Any) -> Path:  # type: ignore[override]
-        """Write everything that an exact resume needs, atomically."""
+        """Write everything that an exact resume needs, atomically; called, as MMEngine's, after an iteration."""
+        iteration = self.iter + 1
         state = {
-            "iteration": self.iter,
-            "model": self.model.state_dict(),
-            "optim": self.optim_wrapper.state_dict(),
-            "schedulers": {name: [s.state_dict() for s in group] for name, group in self._groups().items()},
+            "meta": {"iter": iteration, "epoch": self.epoch},
+            "state_dict": self.model.state_dict(),
+            "optimizer": self.optim_wrapper.state_dict(),
+            "param_schedulers": {name: [s.state_dict() for s in group] for name, group in self._schedulers().items()},
         }
-        for hook in self.hooks:
-            self.call_before_save(hook, state)
-        return save_checkpoint(Path(out_dir or self.work_dir), self.iter, state)
+        self.call_hook("before_save_checkpoint", checkpoint=state)
+        return save_checkpoint(Path(out_dir or self.work_dir), iteration, state)
 
-    def call_before_save(self, hook: Hook, state: dict) -> None:
-        """Let a hook add to what is saved (MMEngine's ``before_save_checkpoint``)."""
-        hook.before_save_checkpoint(self, state)
-
-    def _groups(self) -> dict[str, list]:
+    def _schedulers(self) -> dict[str, list]:
         """Schedulers by the optimizer they belong to; of a single one under an empty name."""
         schedulers = self.param_schedulers or {}
         return schedulers if isinstance(schedulers, dict) else {"": schedulers}
@@ -171,32 +124,31 @@ class Runner(MMRunner):
         Raises:
             OfhkitError: it holds something else, or weights, optimizers or schedules of something else.
         """
-        iteration = state.get("iteration") if isinstance(state, dict) else None
-        parts = [state.get(key) for key in ("model", "optim", "schedulers")] if isinstance(state, dict) else [None]
-        if not isinstance(iteration, int) or not all(isinstance(part, dict) for part in parts):
+        keys = ("meta", "state_dict", "optimizer", "param_schedulers")
+        parts = [state.get(key) for key in keys] if isinstance(state, dict) else [None]
+        if not all(isinstance(part, dict) for part in parts) or not isinstance(parts[0].get("iter"), int):
             raise OfhkitError(f"{source} is no checkpoint of a training")
-        check_fit(self.model, state["model"], source)
-        lengths = {name: len(group) for name, group in self._groups().items()}
-        alike = _outline(state["optim"]) == _outline(self.optim_wrapper.state_dict())
-        alike &= {name: len(group) for name, group in state["schedulers"].items()} == lengths
-        if not alike or not 0 <= iteration <= self.max_iters:
+        check_fit(self.model, state["state_dict"], source)
+        lengths = {name: len(group) for name, group in self._schedulers().items()}
+        alike = _outline(state["optimizer"]) == _outline(self.optim_wrapper.state_dict())
+        alike &= {name: len(group) for name, group in state["param_schedulers"].items()} == lengths
+        if not alike or not 0 <= state["meta"]["iter"] <= self.max_iters:
             raise OfhkitError(f"{source} is a checkpoint of another training")
 
     def load_or_resume(self) -> None:
         """Go on from the newest readable checkpoint of the folder, if there is one."""
-        newest = once(lambda: newest_checkpoint(Path(self.work_dir), self.say, self._check))
+        newest = on_main(lambda: newest_checkpoint(Path(self.work_dir), self._check))
         if newest is None:
             return
         state = load_checkpoint(newest)
-        load_strictly(self.model, state["model"], f"the checkpoint in {self.work_dir}")
-        self.optim_wrapper.load_state_dict(state["optim"])
-        for name, group in self._groups().items():
-            for scheduler, saved in zip(group, state["schedulers"][name], strict=True):
+        self.call_hook("after_load_checkpoint", checkpoint=state)  # a hook may exchange weights in it
+        load_strictly(self.model, state["state_dict"], f"the checkpoint in {self.work_dir}")
+        self.optim_wrapper.load_state_dict(state["optimizer"])
+        for name, group in self._schedulers().items():
+            for scheduler, saved in zip(group, state["param_schedulers"][name], strict=True):
                 scheduler.load_state_dict(saved)
-        for hook in self.hooks:
-            hook.after_load_checkpoint(self, state)
-        self.train_loop.iter = state["iteration"]
-        self.say(f"[{self.name}] goes on at iteration {state['iteration']}")
+        self.train_loop.iter = state["meta"]["iter"]
+        log.info("[%s] goes on at iteration %d", self.name, self.iter)
 
 
 def _outline(state: Any) -> Any:
@@ -208,6 +160,12 @@ def _outline(state: Any) -> Any:
     return {key: _outline(value) for key, value in state.items()} if isinstance(state, Mapping) else None
 
 
-def quiet_mmengine() -> None:
-    """Keep MMEngine's set-up chatter out of the terminal; its warnings stay."""
-    logging.getLogger("mmengine").setLevel(logging.WARNING)
+def _log_file(path: Path) -> logging.Handler:
+    """Append lines with their time to a file; a full disk does not end a training."""
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    return handler

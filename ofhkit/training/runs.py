@@ -78,11 +78,11 @@ def _identity(config: Any) -> dict[str, Any]:
     plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     data = plain.get("data") or {}
     dataset = {key: value for key, value in (data.get("dataset") or {}).items() if key != "root"}
-    losses = {name: step["loss"] for name, step in (plain.get("steps") or {}).items() if step and step.get("loss")}
+    losses = {name: stage["loss"] for name, stage in (plain.get("stages") or {}).items() if stage and stage.get("loss")}
     parts = {"model": plain.get("model") or {}, "dataset": dataset, "degradation": data.get("degradation") or {}}
     completed = {key: _completed(part, key) for key, part in parts.items()}
     model = {key: value for key, value in completed.pop("model").items() if value is not None}
-    return {**model, **completed, "steps": {name: {"loss": _completed(loss, "loss")} for name, loss in losses.items()}}
+    return {**model, **completed, "stages": {name: {"loss": _completed(loss, "loss")} for name, loss in losses.items()}}
 
 
 def _completed(part: Mapping[str, Any], key: str, parent: str = "") -> dict[str, Any]:

@@ -12,10 +12,11 @@ from torch.utils.data import Dataset
 from ofhkit.data.degradation import Degradation
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
-from ofhkit.runtime.distributed import gather, is_main, once, rank, world_size
+from ofhkit.runtime.distributed import gather, is_main, on_main, rank, world_size
 from ofhkit.runtime.progress import Progress
 from ofhkit.training.checkpoint import load_weights, save_weights
 
+TRUE_LANDMARKS = "true_landmarks.safetensors"
 _BATCH = 64  # always the same faces together, so that every run gets the same bits
 _WORTH = 2  # times that each face is at least shown in training
 
@@ -48,29 +49,29 @@ class LandmarkTable(nn.Module):
         return self.points[torch.searchsorted(self.index, index), mirrored.long()]
 
 
-def worth_a_table(model: nn.Module, faces: int, shown: int) -> bool:
+def worth_a_table(degrade: nn.Module, faces: int, shown: int) -> bool:
     """Whether asking once is less work than asking in training, and gives the same answers.
 
     Args:
-        model: what is trained.
+        degrade: what the faces go through.
         faces: how many there are.
         shown: how often a face is shown in all, counting repetitions.
     """
-    degradation = getattr(model, "data_preprocessor", None)
-    if getattr(model, "landmark_prior", None) is None or type(degradation) is not Degradation:
-        return False  # another degradation may show other faces than those of the data set
-    return shown >= _WORTH * faces * degradation.views
+    # another degradation may show other faces than those of the data set
+    return type(degrade) is Degradation and shown >= _WORTH * faces * degrade.views
 
 
-def true_landmarks(model: nn.Module, dataset: Dataset, device: torch.device, file: Path) -> LandmarkTable:
-    """Ask ``model.landmark_prior`` about every face, or read the answers that an interrupted run left in ``file``.
+def true_landmarks(
+    prior: nn.Module, degrade: Degradation, dataset: Dataset, device: torch.device, file: Path
+) -> LandmarkTable:
+    """Ask ``prior`` about every face, or read the answers that an interrupted run left in ``file``.
 
     The processes of a job share the work. The answers are in float32, whatever the training's precision.
     """
-    found = once(lambda: _read(file))
+    found = on_main(lambda: _read(file))
     if found is None:
         starts = range(rank() * _BATCH, len(dataset), world_size() * _BATCH)
-        parts = gather(_ask(model, dataset, device, starts))
+        parts = gather(_ask(prior, degrade, dataset, device, starts))
         together = sorted((item for part in parts for item in part), key=lambda item: item[0])
         found = torch.cat([index for _, index, _ in together]), torch.cat([points for *_, points in together])
         if is_main():
@@ -80,15 +81,15 @@ def true_landmarks(model: nn.Module, dataset: Dataset, device: torch.device, fil
 
 @torch.no_grad()
 def _ask(
-    model: nn.Module, dataset: Dataset, device: torch.device, starts: Sequence[int]
+    prior: nn.Module, degrade: Degradation, dataset: Dataset, device: torch.device, starts: Sequence[int]
 ) -> list[tuple[int, Tensor, Tensor]]:
     bar = Progress(len(dataset), "landmarks of the true faces")
     answers = []
     for start in starts:
         batch = fetch(dataset, range(start, min(start + _BATCH, len(dataset))))
-        faces = model.data_preprocessor.true_faces(batch["hr"].to(device))
-        views = [faces, faces.flip(-1)][: model.data_preprocessor.views]
-        points = torch.stack([model.landmark_prior(view).float().cpu() for view in views], dim=1)
+        faces = degrade.true_faces(batch["hr"].to(device))
+        views = [faces, faces.flip(-1)][: degrade.views]
+        points = torch.stack([prior(view).float().cpu() for view in views], dim=1)
         answers.append((start, batch["index"].cpu(), points))
         bar.update(min(world_size() * _BATCH, bar.total - bar.done))
     return answers

@@ -83,7 +83,7 @@ def readers(faces: Dataset, hr: Tensor, batch: int) -> dict[str, Callable[[], ob
         for start in range(0, EPOCH, batch):
             data = faces.__getitems__(order[start : start + batch])
             data = {"hr": data["hr"], "index": data["index"]}  # the JPEGs have no labels either
-            degrade({**data, "draw": torch.arange(start, start + len(data["hr"]))}, training=True)
+            degrade({**data, "sample_id": torch.arange(start, start + len(data["hr"]))}, training=True)
 
     def consume(loader: DataLoader) -> Callable[[], None]:
         return lambda: _exhaust(iter(loader))

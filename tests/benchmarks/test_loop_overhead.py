@@ -16,7 +16,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from ofhkit.data.sampler import training_loader
-from ofhkit.training.hooks import Progress, SaveCheckpoint, StopOnNaN
+from ofhkit.training.hooks import SaveCheckpoint, StopOnNaN
+from ofhkit.training.loop import TrainLoop
+from ofhkit.training.monitor import Progress
 from ofhkit.training.optim import build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
 from ofhkit.training.runner import Runner
 
@@ -39,6 +41,8 @@ class Faces(torch.utils.data.Dataset):
 
 
 class Model(nn.Module):
+    name = "loop"
+
     def __init__(self):
         super().__init__()
         self.net = nn.Linear(3, 1)
@@ -47,10 +51,14 @@ class Model(nn.Module):
         pixel = self.net(data["x"]).square().mean()
         return {"pixel": pixel, "adversarial": 0.1 * pixel, "structure": 0.1 * pixel, "total": 1.2 * pixel}
 
-    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        terms = self.terms(data)
-        optim_wrapper.update_params(terms["total"])
+    def step(self, batch: dict, optim: OptimWrapper) -> dict[str, Tensor]:
+        terms = self.terms(batch)
+        optim.update_params(terms["total"])
         return {name: value.detach() for name, value in terms.items()}
+
+
+def as_it_is(batch: dict, training: bool = False) -> dict:
+    return batch
 
 
 def bare(iterations: int) -> None:
@@ -72,7 +80,8 @@ def ours(iterations: int) -> None:
     hooks = [StopOnNaN(), Progress(50), SaveCheckpoint()]
     with tempfile.TemporaryDirectory() as folder:
         loader = training_loader(Faces(), 0, BATCH, iterations)
-        Runner("loop", model, Path(folder), loader, iterations, wrapper, schedule, hooks, CPU).train()
+        loop = dict(type=TrainLoop, max_iters=iterations, degrade=as_it_is, prefetch=True)
+        Runner(model, Path(folder), loader, loop, wrapper, schedule, hooks, CPU).train()
 
 
 def seconds(loop, iterations: int) -> float:

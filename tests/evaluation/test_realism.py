@@ -18,7 +18,7 @@ model = dict(
     upsampler=dict(channels=(4, 4, 4), head_channels=(4, 4)),
     discriminator=dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),
 )
-steps = dict(
+stages = dict(
     landmarks=dict(iterations=2, batch_size=4),
     inpainter=dict(iterations=2, batch_size=4),
     upsampler=dict(iterations=2, batch_size=4),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from ofhkit.config import load_config
@@ -17,7 +18,7 @@ from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import load_model
 from ofhkit.evaluation.sweep import holes_of
 from ofhkit.registry import DEGRADATIONS
-from ofhkit.training.curriculum import plan_steps
+from ofhkit.training.curriculum import plan_stages
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,8 +51,10 @@ def test_every_method_is_scored_on_every_hole(out, work, pack):
     assert [(r["hole"], r["method"]) for r in rows] == [(h, m) for h in holes for m in methods]
     assert [int(r["area"]) for r in rows if r["method"] == "OFHNet"] == [16, 25, 36, 49, 64]
     model = load_model(work / "fsrcnn/model.safetensors", "cpu")
-    model.data_preprocessor = DEGRADATIONS.build(dict(type="Degradation", occluder=holes_of("size")["6x6"]))
-    batch = model.test_step(fetch(PackedFaces(pack, "test"), range(2)))[0]
+    degrade = DEGRADATIONS.build(dict(type="Degradation", occluder=holes_of("size")["6x6"]))
+    batch = degrade(fetch(PackedFaces(pack, "test"), range(2)))
+    with torch.no_grad():
+        batch |= model.predict(batch["lr"], batch["mask"])
     assert batch["mask"][0, 0].nonzero().min() == 5
     expected = [peak_signal_noise_ratio(h.numpy(), s.numpy(), data_range=1) for h, s in zip(batch["hr"], batch["sr"])]
     found = next(r for r in rows if r["method"] == "IN+FSRCNN" and r["hole"] == "6x6")
@@ -101,7 +104,7 @@ def test_a_face_that_is_not_there(work, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "losses", "steps"),
+    ("name", "losses", "stages"),
     [
         ("l2", {"pixel"}, ["inpainter", "upsampler"]),
         ("l2_structure", {"pixel", "structure"}, ["landmarks", "inpainter", "upsampler"]),
@@ -109,12 +112,12 @@ def test_a_face_that_is_not_there(work, tmp_path):
         ("all", {"pixel", "adversarial", "structure"}, ["landmarks", "inpainter", "upsampler"]),
     ],
 )
-def test_ablations_differ_in_their_losses_only(name, losses, steps):
+def test_ablations_differ_in_their_losses_only(name, losses, stages):
     config = load_config(ROOT / f"configs/ablation/ofhnet_{name}.py")
     whole = load_config(ROOT / "configs/ofhnet_celeba.py")
     assert set(config.model.losses) == losses
     assert all(config.model.losses[term] == whole.model.losses[term] for term in losses)
-    assert list(plan_steps(config)) == steps
+    assert list(plan_stages(config)) == stages
     assert (config.model.discriminator is not None) == ("adversarial" in losses)
-    for key in ("steps", "data", "method"):
+    for key in ("stages", "data", "method"):
         assert config[key] == whole[key]

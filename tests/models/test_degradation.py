@@ -17,7 +17,7 @@ def data(n=32, start=0):
         "hr": torch.randint(0, 256, (n, 3, 128, 128), dtype=torch.uint8, generator=generator),
         "landmarks": torch.rand(n, 68, 2, generator=generator) * 127,
         "index": torch.arange(start, start + n),
-        "draw": torch.arange(start, start + n),
+        "sample_id": torch.arange(start, start + n),
     }
 
 
@@ -47,7 +47,7 @@ def test_test_holes_depend_on_the_index_alone(degrade):
 def test_training_randomness_depends_on_seed_and_draw(degrade):
     first, again = degrade(data(), training=True), degrade(data(), training=True)
     assert all(torch.equal(first[k], again[k]) for k in first)
-    later = {**data(), "draw": torch.arange(100, 132)}
+    later = {**data(), "sample_id": torch.arange(100, 132)}
     assert not torch.equal(first["mask"], degrade(later, training=True)["mask"])
 
 

@@ -122,9 +122,9 @@ def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
     (tmp_path / "iter_00000009.pth").unlink()
     (tmp_path / "iter_00000007.pth").mkdir()
     strange = [
-        [1], torch.ones(3), {}, {"iteration": 9}, {**state, "iteration": "9"}, {**state, "iteration": -1},
-        {**state, "iteration": 99}, {**state, "model": {"x": torch.ones(1)}}, {**state, "optim": {"x": 1}},
-        {**state, "schedulers": {"x": []}},
+        [1], torch.ones(3), {}, {"meta": {"iter": 9}}, {**state, "meta": {"iter": "9"}},
+        {**state, "meta": {"iter": -1}}, {**state, "meta": {"iter": 99}}, {**state, "state_dict": {"x": torch.ones(1)}},
+        {**state, "optimizer": {"x": 1}}, {**state, "param_schedulers": {"x": []}},
     ]  # fmt: skip
     for kind in strange:
         torch.save(kind, tmp_path / "iter_00000009.pth")

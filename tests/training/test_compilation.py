@@ -1,4 +1,4 @@
-"""``runtime.compile`` for real: a tiny step is trained, stopped, resumed and delivered as without it."""
+"""``runtime.compile`` for real: a tiny stage is trained, stopped, resumed and delivered as without it."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from ofhkit.training.hooks import SaveCheckpoint
 CONFIG = """
 _base_ = {base!r}
 model = dict(inpainter=dict(type="BriefInpainter"))
-steps = dict(inpainter=dict(iterations=6, batch_size=4, optimizer=dict(type="SGD", lr=0.1), schedule=None))
+stages = dict(inpainter=dict(iterations=6, batch_size=4, optimizer=dict(type="SGD", lr=0.1), schedule=None))
 runtime = dict(checkpoint_interval=2, validations=1, val_images=2)
 """
 
@@ -41,14 +41,14 @@ def inpainter():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="no C++ compiler")
-def test_a_compiled_step_is_stopped_resumed_and_delivered_as_any_other(inpainter, tmp_path, monkeypatch):
+def test_a_compiled_stage_is_stopped_resumed_and_delivered_as_any_other(inpainter, tmp_path, monkeypatch):
     torch.compiler.reset()
     pack = write_pack(tmp_path / "pack", splits=(8, 2, 1))
     config = tmp_path / "brief.py"
     config.write_text(CONFIG.format(base=str(ROOT / "configs/bicubic_celeba.py")))
 
     def run(name, compiled):
-        options = Options(work_dir=tmp_path / name, device="cpu", steps=("inpainter",))
+        options = Options(work_dir=tmp_path / name, device="cpu", stages=("inpainter",))
         train(config, options, pack, {"runtime.compile": compiled})
         return next((tmp_path / name / "shared").glob("inpainter-*"))
 
@@ -67,14 +67,14 @@ def test_a_compiled_step_is_stopped_resumed_and_delivered_as_any_other(inpainter
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
     (folder,) = (tmp_path / "compiled/shared").glob("inpainter-*")
     saved = load_checkpoint(max(folder.glob("iter_*.pth")))
-    assert saved["iteration"] == 4
-    assert not any("_orig_mod" in key for key in saved["model"])
+    assert saved["meta"]["iter"] == 4
+    assert not any("_orig_mod" in key for key in saved["state_dict"])
 
     assert run("compiled", True) == folder
     expected, header = load_weights(plain / "weights.safetensors")
     found, other = load_weights(folder / "weights.safetensors")
     assert found.keys() == expected.keys()
-    assert header["fingerprint"] == other["fingerprint"]
+    assert header["digest"] == other["digest"]
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
-    assert json.loads((folder / "step.json").read_text()) == json.loads((plain / "step.json").read_text())
+    assert json.loads((folder / "stage.json").read_text()) == json.loads((plain / "stage.json").read_text())

@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_done_again_and_fresh_sets_it_aside(trained, faces
     before = weights.stat().st_mtime_ns
     train(configs / "ofhnet_tiny.py", options(trained), faces)
     assert weights.stat().st_mtime_ns == before
-    train(configs / "ofhnet_tiny.py", options(trained, fresh=True, steps=("upsampler",)), faces)
+    train(configs / "ofhnet_tiny.py", options(trained, fresh=True, stages=("upsampler",)), faces)
     assert weights.stat().st_mtime_ns != before
     assert (trained / "ofhnet_tiny/upsampler.before-1/weights.safetensors").is_file()
 
@@ -126,17 +126,17 @@ def test_an_incomplete_file_of_a_finished_step_is_not_filled_up_with_random_numb
 
 
 def test_budget_and_seed_are_other_results(trained, faces, configs, tmp_path):
-    train(configs / "ofhnet_tiny.py", options(tmp_path, budget=0.5, steps=("inpainter",)), faces)
-    other = json.loads(next((tmp_path / "shared").glob("inpainter-*/step.json")).read_text())
-    first = json.loads(next((trained / "shared").glob("inpainter-*/step.json")).read_text())
-    assert (first["recipe"]["iterations"], other["recipe"]["iterations"]) == (10, 5)
-    assert first["fingerprint"] != other["fingerprint"]
+    train(configs / "ofhnet_tiny.py", options(tmp_path, budget=0.5, stages=("inpainter",)), faces)
+    other = json.loads(next((tmp_path / "shared").glob("inpainter-*/stage.json")).read_text())
+    first = json.loads(next((trained / "shared").glob("inpainter-*/stage.json")).read_text())
+    assert (first["spec"]["iterations"], other["spec"]["iterations"]) == (10, 5)
+    assert first["digest"] != other["digest"]
     assert not (tmp_path / "ofhnet_tiny/model.safetensors").exists()  # not finished: nothing to be tested
 
 
-def test_a_step_is_not_built_on_nothing(faces, configs, tmp_path):
-    with pytest.raises(OfhkitError, match="'upsampler' builds on 'inpainter', which is not done: add it to --steps"):
-        train(configs / "ofhnet_tiny.py", options(tmp_path, steps=("upsampler",)), faces)
+def test_a_stage_is_not_built_on_nothing(faces, configs, tmp_path):
+    with pytest.raises(OfhkitError, match="'upsampler' needs 'inpainter', which is not done: add it to --stages"):
+        train(configs / "ofhnet_tiny.py", options(tmp_path, stages=("upsampler",)), faces)
 
 
 def test_untrained_configurations_are_listed_with_their_commands(configs, trained, tmp_path):
@@ -151,7 +151,7 @@ def test_untrained_configurations_are_listed_with_their_commands(configs, traine
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", "inpainters"], "no step 'inpainters'; did you mean 'inpainter'?"),
+        (["--stages", "inpainters"], "no stage 'inpainters'; did you mean 'inpainter'?"),
         (["--budget", "-1"], "--budget must be positive"),
         (["--device", "gpu"], "--device takes auto, cpu, cuda or mps, got 'gpu'"),
         (["--cfg-options", "model.upsampler.type=FSRCN"], "did you mean 'FSRCNN'?"),

@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 
 from ofhkit.apis import Options, train
 from ofhkit.errors import OfhkitError
-from ofhkit.runtime.distributed import once, processes
-from ofhkit.runtime.launchers import find_place
+from ofhkit.runtime.distributed import on_main, processes
+from ofhkit.runtime.launchers import find_rank
 
 SGD = """
-for _step in steps.values():
-    _step["optimizer"] = dict(type="SGD", lr=0.05)
-steps["upsampler"]["discriminator_optimizer"] = dict(type="SGD", lr=0.05)
+for _stage in stages.values():
+    _stage["optimizer"] = dict(type="SGD", lr=0.05)
+stages["upsampler"]["discriminator_optimizer"] = dict(type="SGD", lr=0.05)
 model |= dict(landmark_prior=None, losses=dict(structure=dict(type="AdversarialLoss")))  # the landmark network is slow
 evaluation |= dict(after_training=8, batch_size=3)
 """
@@ -129,20 +129,20 @@ def test_a_killed_process_ends_the_job_which_goes_on_to_the_same_result(tmp_path
 def test_places_come_from_what_the_launcher_set():
     nodes = dict(SLURM_JOB_ID="77", SLURM_STEP_ID="0", SLURM_NODELIST="gpu[03-05,9]", SLURM_NTASKS="16")
     slurm = dict(SLURM_PROCID="5", SLURM_STEP_NUM_TASKS="8", SLURM_LOCALID="1", **nodes)
-    place = find_place("slurm", slurm)
+    place = find_rank("slurm", slurm)
     assert (place.rank, place.world_size, place.local_rank, place.address) == (5, 8, 1, "gpu03:20077")
-    assert find_place("slurm", {**slurm, "SLURM_STEP_ID": "1"}).port != place.port
+    assert find_rank("slurm", {**slurm, "SLURM_STEP_ID": "1"}).port != place.port
     mpi = dict(PMI_RANK="1", PMI_SIZE="2", MPI_LOCALRANKID="1", MASTER_ADDR="h", MASTER_PORT="1")
-    assert find_place("mpi", mpi).address == "h:1"
+    assert find_rank("mpi", mpi).address == "h:1"
     places = dict(OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_LOCAL_RANK="0")
-    jobs = [find_place("mpi", {**places, "PMIX_NAMESPACE": name}) for name in ("145", "146", "145")]
+    jobs = [find_rank("mpi", {**places, "PMIX_NAMESPACE": name}) for name in ("145", "146", "145")]
     assert jobs[0].port == jobs[2].port != jobs[1].port
 
 
 def test_a_batch_script_that_srun_did_not_start_waits_for_nobody():
     batch = dict(SLURM_PROCID="0", SLURM_NTASKS="8", SLURM_LOCALID="0", SLURM_JOB_ID="77", SLURM_NODELIST="gpu03")
     with pytest.raises(OfhkitError, match=r"SLURM_STEP_NUM_TASKS is not set\); start with srun"):
-        find_place("slurm", batch)
+        find_rank("slurm", batch)
 
 
 SLURM = dict(SLURM_STEP_NUM_TASKS="2", SLURM_JOB_NODELIST="localhost", SLURM_STEP_ID="0", SLURM_JOB_ID=str(os.getpid()))
@@ -187,7 +187,7 @@ def test_two_processes_meet_by_what_slurm_and_mpi_set(launcher, job, numbers):
 )
 def test_a_launcher_that_did_not_start_this_is_a_sentence(launcher, message):
     with pytest.raises(OfhkitError, match=message):
-        find_place(launcher, {})
+        find_rank(launcher, {})
 
 
 RESTARTED = """
@@ -232,4 +232,4 @@ def test_torchrun_without_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OfhkitError, match="torchrun started 2 processes: add --launcher pytorch"), processes():
         pass
-    assert once(lambda: Path("x")) == Path("x")  # alone, it is a plain call
+    assert on_main(lambda: Path("x")) == Path("x")  # alone, it is a plain call

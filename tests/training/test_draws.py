@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ofhkit.data.sampler import Draws, fetch, first, training_loader
+from ofhkit.data.sampler import ShuffledDataset, fetch, first, training_loader
 from ofhkit.errors import OfhkitError
 
 
@@ -25,11 +25,11 @@ def batches(**settings):
 
 
 def test_every_image_comes_once_an_epoch_in_a_new_order():
-    draws = Draws(Numbers(10), seed=0)
-    epochs = [draws.indices(range(10 * e, 10 * e + 10)) for e in range(3)]
+    samples = ShuffledDataset(Numbers(10), seed=0)
+    epochs = [samples.indices(range(10 * e, 10 * e + 10)) for e in range(3)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    assert draws.indices([25]) == epochs[2][5:6]  # in any order of asking
+    assert samples.indices([25]) == epochs[2][5:6]  # in any order of asking
     assert epochs[0] == list(np.random.Generator(np.random.Philox(key=[0, 0])).permutation(10))
 
 
@@ -43,7 +43,7 @@ def test_a_loader_seeks():
 def test_batches_carry_their_draws_and_workers_change_nothing():
     loader = training_loader(Numbers(10), seed=0, batch_size=4, iterations=3, num_workers=1)
     found = list(loader)
-    assert torch.cat([b["draw"] for b in found]).tolist() == list(range(12))
+    assert torch.cat([b["sample_id"] for b in found]).tolist() == list(range(12))
     assert [b["index"].tolist() for b in found] == batches(iterations=3)
 
 
@@ -62,4 +62,4 @@ def test_fetch_and_first():
 
 def test_no_images_is_an_error():
     with pytest.raises(OfhkitError, match="training split is empty"):
-        Draws(Numbers(0), seed=0)
+        ShuffledDataset(Numbers(0), seed=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ofhkit.data import prefetch as feed
-from ofhkit.data.prefetch import Feed, OnDevice, keep_on_device
+from ofhkit.data.prefetch import DeviceCachedDataset, Prefetcher, keep_on_device
 from ofhkit.data.sampler import fetch, training_loader
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ class Faces(torch.utils.data.Dataset):
 @pytest.mark.parametrize("prefetch", [True, False])
 def test_the_same_batches_come_out_and_waiting_is_measured(device, prefetch):
     plain = [batch["index"].tolist() for batch in training_loader(Faces(), 0, 2, 7)]
-    feed = Feed(training_loader(Faces(), 0, 2, 7, pin_memory=device.type == "cuda"), device, prefetch)
+    feed = Prefetcher(training_loader(Faces(), 0, 2, 7, pin_memory=device.type == "cuda"), device, prefetch)
     fed = [(batch["index"].tolist(), batch["hr"][:, 0, 0, 0].tolist()) for batch in feed]
     assert [index for index, _ in fed] == plain == [values for _, values in fed]
     assert 7 * 2 * 0.002 < feed.waited < 10
@@ -36,7 +36,7 @@ def test_the_same_batches_come_out_and_waiting_is_measured(device, prefetch):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_data_set_on_the_device_gives_the_same_batches(device):
-    kept = OnDevice(Faces(), device)
+    kept = DeviceCachedDataset(Faces(), device)
     ours, theirs = fetch(kept, [4, 0, 4]), fetch(Faces(), [4, 0, 4])
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k].cpu(), theirs[k]) and ours[k].device.type == device.type for k in ours)
@@ -56,20 +56,26 @@ def test_faces_on_the_device_are_held_once_while_they_are_read(monkeypatch):
 
     monkeypatch.setattr(feed, "_CHUNK", 1)
     monkeypatch.setattr(feed, "fetch", watched)
-    kept = OnDevice(Faces(), CPU)
+    kept = DeviceCachedDataset(Faces(), CPU)
     assert len(chunks) == 6
     assert max(alive) <= 2  # the first face, which tells the shape, and the chunk before
     assert kept.items["index"].tolist() == list(range(5))
 
 
-def test_without_a_gpu_faces_stay_where_they_are():
-    said, faces = [], Faces()
-    assert keep_on_device(faces, CPU, said.append) is faces
-    assert len(said) == 1
+def test_seeking_begins_with_that_iteration():
+    whole = [batch["index"].tolist() for batch in training_loader(Faces(), 0, 2, 7)]
+    feed = Prefetcher(training_loader(Faces(), 0, 2, 7), CPU)
+    assert [batch["index"].tolist() for batch in feed.starting_at(5)] == whole[5:]
 
 
-def test_a_set_that_does_not_fit_is_read_as_usual(monkeypatch):
-    said, faces = [], Faces()
+def test_without_a_gpu_faces_stay_where_they_are(capsys):
+    faces = Faces()
+    assert keep_on_device(faces, CPU) is faces
+    assert "they stay where they are" in capsys.readouterr().err
+
+
+def test_a_set_that_does_not_fit_is_read_as_usual(monkeypatch, capsys):
+    faces = Faces()
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (300, 1000))
-    assert keep_on_device(faces, torch.device("cuda"), said.append) is faces
-    assert "they are read as usual" in said[0]
+    assert keep_on_device(faces, torch.device("cuda")) is faces
+    assert "they are read as usual" in capsys.readouterr().err

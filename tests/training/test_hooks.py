@@ -13,18 +13,10 @@ from ofhkit.errors import OfhkitError
 from ofhkit.metrics import PerImageMetric
 from ofhkit.runtime.devices import pick_device
 from ofhkit.training.checkpoint import load_weights
-from ofhkit.training.hooks import (
-    AverageWeights,
-    FreezeNorm,
-    KeepBest,
-    Progress,
-    SaveCheckpoint,
-    StopOnNaN,
-    Validate,
-)
-from ofhkit.training.hooks.trends import Trends
+from ofhkit.training.hooks import AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
+from ofhkit.training.loop import TrainLoop
+from ofhkit.training.monitor import Diagnostics, Progress, Validate, pick_visualizer
 from ofhkit.training.runner import Runner
-from ofhkit.training.scalars import pick_visualizer
 
 
 class Faces(torch.utils.data.Dataset):
@@ -35,29 +27,41 @@ class Faces(torch.utils.data.Dataset):
         return {"index": i, "x": torch.full((3, 4, 4), float(i))}
 
 
-class Model(nn.Module):
+class Toy(nn.Module):
+    """As much of a stage as the runner, the loop and the hooks ask for."""
+
+    name = "toy"
+
     def __init__(self, break_at=None):
         super().__init__()
         self.net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5))
         self.seen, self.modes, self.break_at = [], [], break_at
 
-    def train_step(self, data, optim_wrapper):
-        self.seen.append(data["draw"].tolist())
+    def step(self, batch, optim):
+        self.seen.append(batch["sample_id"].tolist())
         self.modes.append(self.net[1].training)
-        loss = self.net(data["x"]).square().mean()
+        loss = self.net(batch["x"]).square().mean()
         if len(self.seen) - 1 == self.break_at:
             loss = loss * math.nan
         else:
-            optim_wrapper.update_params(loss)
+            optim.update_params(loss)
         return {"total": loss.detach()}
+
+    def predict(self, batch):
+        return {}
+
+
+def as_it_is(batch, training=False):
+    return batch
 
 
 def run(folder, *hooks, iterations=8, model=None, **more):
     torch.manual_seed(0)
-    model = model or Model()
+    model = model or Toy()
     optim = OptimWrapper(torch.optim.Adam(model.parameters(), 1e-2))
     loader = training_loader(Faces(), seed=0, batch_size=2, iterations=iterations)
-    runner = Runner("toy", model, folder, loader, iterations, optim, None, hooks, torch.device("cpu"), **more)
+    loop = dict(type=TrainLoop, max_iters=iterations, degrade=as_it_is, prefetch=True)
+    runner = Runner(model, folder, loader, loop, optim, None, hooks, torch.device("cpu"), **more)
     runner.train()
     return model
 
@@ -65,7 +69,7 @@ def run(folder, *hooks, iterations=8, model=None, **more):
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path):
     whole = run(tmp_path / "a", SaveCheckpoint(interval=3))
 
-    class Stop(FreezeNorm):
+    class Stop(FreezeBN):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if batch_idx == 5:
                 raise KeyboardInterrupt
@@ -80,15 +84,15 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path):
 
 def test_nan_stops_and_names_iteration_and_images(tmp_path):
     with pytest.raises(OfhkitError, match=r"\[toy\] total became nan at iteration 4 \(images \[\d, \d\]"):
-        run(tmp_path, StopOnNaN(interval=3), SaveCheckpoint(interval=1), model=Model(break_at=4))
+        run(tmp_path, StopOnNaN(interval=3), SaveCheckpoint(interval=1), model=Toy(break_at=4))
     kept = json.loads((tmp_path / "broken_batch.json").read_text())
     assert (kept["iteration"], kept["losses"], len(kept["images"])) == (4, {"total": "nan"}, 2)
     assert sorted(p.name for p in tmp_path.glob("iter_*")) == ["iter_00000003.pth", "iter_00000004.pth"]
 
 
 def test_frozen_norm_uses_running_statistics_from_then_on(tmp_path):
-    model = Model()
-    run(tmp_path, FreezeNorm(model.net, begin=5), model=model)
+    model = Toy()
+    run(tmp_path, FreezeBN(model.net, begin=5), model=model)
     assert model.modes == [True] * 5 + [False] * 3
 
 
@@ -119,10 +123,10 @@ def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
 
 
 def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatch, capsys):
-    import ofhkit.training.hooks.best as module
 
-    model, save = Model(), module.save_weights
-    model.test_step = lambda data: [data]
+    import ofhkit.training.hooks as module
+
+    model, save = Toy(), module.save_weights
     best = KeepBest(model.net, "Score", higher_is_better=True)
 
     def full(path, tensors, header):
@@ -131,7 +135,7 @@ def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatc
         save(path, tensors, header)
 
     monkeypatch.setattr(module, "save_weights", full)
-    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, model=model, iterations=6)
+    run(tmp_path, Validate(Faces(), as_it_is, [Course()], 2), best, model=model, iterations=6)
     assert load_weights(tmp_path / "best.safetensors")[1]["score"] == best.score == 2.0
     assert "could not save best.safetensors" in capsys.readouterr().err
 
@@ -146,7 +150,7 @@ def test_devices_that_are_not_there(name, message):
     assert pick_device("cpu") == torch.device("cpu")
 
 
-class Record(FreezeNorm):
+class Record(FreezeBN):
     """Keeps the weights after every iteration."""
 
     def __init__(self, network):
@@ -160,7 +164,7 @@ class Record(FreezeNorm):
 
 
 def test_the_average_is_what_is_delivered(tmp_path):
-    model = Model()
+    model = Toy()
     first, record = model.net[0].weight.detach().numpy().copy(), Record(model.net)
     run(tmp_path, record, AverageWeights(model.net, 0.9), model=model)
     expected = first
@@ -177,18 +181,19 @@ def test_the_average_is_swapped_in_and_out():
     own = net.weight.detach().clone()
     with torch.no_grad():
         net.weight += 1
-    with hook.swapped_in():
-        assert torch.equal(net.weight, own)
+    hook.before_val_epoch(None)
+    assert torch.equal(net.weight, own)
+    hook.after_val_epoch(None)
     assert torch.equal(net.weight, own + 1)
 
 
 def test_an_interrupted_average_goes_on(tmp_path):
     def averaged(folder, *hooks):
         torch.manual_seed(0)
-        model = Model()
+        model = Toy()
         return run(folder, AverageWeights(model.net, 0.9), SaveCheckpoint(interval=3), *hooks, model=model)
 
-    class Stop(FreezeNorm):
+    class Stop(FreezeBN):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if batch_idx == 5:
                 raise KeyboardInterrupt
@@ -221,17 +226,16 @@ class Course(PerImageMetric):
 
 @pytest.mark.parametrize(("higher", "iteration"), [(True, 4), (False, 2)])
 def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
-    model, seen = Model(), []
-    model.test_step = lambda data: [data]
+    model, seen = Toy(), []
     best = KeepBest(model.net, "Score", higher)
 
-    class Copy(FreezeNorm):
+    class Copy(FreezeBN):
         priority = "VERY_HIGH"
 
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             seen.append(model.net[0].weight.detach().clone())
 
-    run(tmp_path, Validate(Faces(), [Course()], 2, best=best), best, Copy(model.net, 99), model=model, iterations=6)
+    run(tmp_path, Validate(Faces(), as_it_is, [Course()], 2), best, Copy(model.net, 99), model=model, iterations=6)
     weights, header = load_weights(tmp_path / "best.safetensors")
     assert (header["metric"], header["iteration"]) == ("Score", iteration)
     assert torch.equal(weights["0.weight"], seen[iteration - 1])
@@ -239,41 +243,41 @@ def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
     assert f"best Score {header['score']:g} at iteration {iteration}" in capsys.readouterr().err
 
 
-def test_trends_are_said_once():
-    trends = Trends(1000)
-    assert trends.look(10, {"total": 1.0}) == []
-    assert [len(trends.look(n, {"total": 0.999})) for n in range(20, 400, 10)].count(1) == 1  # a plateau
-    assert "plateau" in " ".join(trends.said)
-    won = [trends.look(n, {"d_real_right": 1.0, "d_fake_right": 1.0}) for n in range(400, 450, 10)]
+def test_a_remark_is_made_once():
+    diagnostics = Diagnostics(1000)
+    assert diagnostics.look(10, {"total": 1.0}) == []
+    assert [len(diagnostics.look(n, {"total": 0.999})) for n in range(20, 400, 10)].count(1) == 1  # a plateau
+    assert "plateau" in " ".join(diagnostics.said)
+    won = [diagnostics.look(n, {"d_real_right": 1.0, "d_fake_right": 1.0}) for n in range(400, 450, 10)]
     assert [len(w) for w in won] == [0, 0, 1, 0, 0]
     assert "right on 100% of real and 100% of hallucinated faces" in won[2][0]
-    lost = [trends.look(n, {"d_real_right": 0.0, "d_fake_right": 0.0}) for n in range(500, 540, 10)]
+    lost = [diagnostics.look(n, {"d_real_right": 0.0, "d_fake_right": 0.0}) for n in range(500, 540, 10)]
     assert "has lost" in lost[2][0]
 
 
-def test_scalars_reach_tensorboard(tmp_path):
+def test_scalars_reach_tensorboard(tmp_path, capsys):
     pytest.importorskip("tensorboard")
-    said = []
-    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("tensorboard", said.append))
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("tensorboard"))
     assert len(list(tmp_path.rglob("events.out.tfevents*"))) == 1
-    assert said == []
+    assert "not installed" not in capsys.readouterr().err
 
 
-def test_an_absent_backend_is_one_line(tmp_path, monkeypatch):
-    import ofhkit.training.scalars as module
+def test_an_absent_backend_is_one_line(tmp_path, monkeypatch, capsys):
+    import ofhkit.training.monitor as module
 
-    said = []
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("wandb", said.append))
-    assert said == ["wandb is not installed: scalars are not sent there (pip install wandb)"]
+    run(tmp_path, Progress(interval=4), visualizer=pick_visualizer("wandb"))
+    assert "wandb is not installed: scalars are not sent there (pip install wandb)\n" in capsys.readouterr().err
     assert list(tmp_path.rglob("scalars.json"))
 
 
 def test_on_a_terminal_a_bar_shows_where_it_stands(tmp_path, monkeypatch, capsys):
     import sys
 
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     run(tmp_path, Progress(interval=4))
     shown = capsys.readouterr().err
-    assert "\r[####" in shown
-    assert "\r\x1b[K[toy] 4/8  total " in shown
+    assert "[toy] 4/8  total " in shown
+    assert "━" in shown
+    assert shown.rstrip("\n").endswith("\x1b[?25h")  # the cursor is back

@@ -9,9 +9,9 @@ from torch import nn
 
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
+from ofhkit.runtime.devices import amp_dtype
 from ofhkit.training.optim import (
     AmpWrapper,
-    amp_dtype,
     build_optimizer,
     build_schedulers,
     scale_schedule,
@@ -84,7 +84,7 @@ def test_short_budgets_leave_every_phase_an_iteration(budget):
 
 @pytest.mark.parametrize("config", sorted((Path(__file__).parents[2] / "configs").glob("*_celeba.py")), ids=str)
 def test_every_method_can_be_trained_at_any_budget(config):
-    for step in load_config(config).steps.values():
+    for step in load_config(config).stages.values():
         if "iterations" in step:
             for budget in (1e-5, 0.01):
                 iterations = max(1, round(step.iterations * budget))

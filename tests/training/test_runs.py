@@ -25,7 +25,7 @@ def write(path, pack, **more):
     config = dict(
         _base_=str(ROOT / "configs/fsrcnn_celeba.py"),
         model=dict(inpainter=INPAINTER, upsampler=FSRCNN),
-        steps=dict(inpainter=tiny, upsampler=tiny),
+        stages=dict(inpainter=tiny, upsampler=tiny),
         data=dict(dataset=dict(root=str(pack))),
         runtime=dict(validations=1, val_images=1),
         evaluation=dict(after_training=2),
@@ -141,7 +141,7 @@ def test_finished_weights_whose_description_is_gone_are_not_written_over(config,
     ("changed", "name"),
     [
         ({}, PLAIN),
-        ({"data.dataset.root": "elsewhere", "data.num_workers": 2, "steps.upsampler.iterations": 9}, PLAIN),
+        ({"data.dataset.root": "elsewhere", "data.num_workers": 2, "stages.upsampler.iterations": 9}, PLAIN),
         ({"runtime.seed": 3, "evaluation.batch_size": 2}, PLAIN),
         ({"model.upsampler.channels": 8}, "tiny+upsampler.channels=8"),
         ({"model.upsampler.channels": 4}, PLAIN),  # what it has anyway
@@ -151,7 +151,7 @@ def test_finished_weights_whose_description_is_gone_are_not_written_over(config,
         ({"model.discriminator.type": "FaceDiscriminator"}, "tiny+discriminator=FaceDiscriminator"),
         ({"data.dataset.limit": 4}, "tiny+dataset.limit=4"),
         ({"data.degradation.test_seed": 7}, "tiny+degradation.test_seed=7"),
-        ({"steps.inpainter.loss.type": "CompletionLoss"}, "tiny+steps.inpainter.loss=CompletionLoss"),
+        ({"stages.inpainter.loss.type": "CompletionLoss"}, "tiny+stages.inpainter.loss=CompletionLoss"),
         ({"model.inpainter.channels": [4, 4, 4, 8]}, "tiny+inpainter.channels=4,4,4,8"),
     ],
 )

@@ -13,11 +13,11 @@ from ofhkit.apis import Options, train
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
-from ofhkit.training import training, true_landmarks
+from ofhkit.training import true_landmarks
 from ofhkit.training.true_landmarks import LandmarkTable, worth_a_table
 
 HOLE = dict(type="FixedRectangle", height=1, width=1)
-LONG = 'steps["upsampler"] |= dict(iterations=40)\n'
+LONG = 'stages["upsampler"] |= dict(iterations=40)\n'
 
 
 class Faces(torch.utils.data.Dataset):
@@ -33,35 +33,33 @@ class Faces(torch.utils.data.Dataset):
         return {"hr": self.hr[i], "index": 1000 - 3 * i}
 
 
-class Model(nn.Module):
-    def __init__(self, **degradation):
-        super().__init__()
-        self.data_preprocessor = Degradation(HOLE, **degradation)
-        self.landmark_prior = nn.Sequential(nn.Flatten(), nn.Linear(192, 6), nn.Unflatten(1, (3, 2)))
+CPU = torch.device("cpu")
+
+
+def a_prior() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 6), nn.Unflatten(1, (3, 2)))
 
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_answers_are_those_for_the_faces_that_training_shows(flip, tmp_path):
-    model, faces = Model(flip=flip, size=4), Faces()
-    table = true_landmarks.true_landmarks(model, faces, torch.device("cpu"), tmp_path / "table")
+    prior, degrade, faces = a_prior(), Degradation(HOLE, flip=flip, size=4), Faces()
+    table = true_landmarks.true_landmarks(prior, degrade, faces, CPU, tmp_path / "table")
     chosen = torch.tensor([129, 0, 64, 7, 8, 9])
-    batch = {
-        "hr": faces.hr[chosen], "index": 1000 - 3 * chosen, "draw": torch.arange(6), "landmarks": torch.zeros(6, 68, 2),
-    }  # fmt: skip
-    batch = model.data_preprocessor(batch, training=True)
+    labels = {"sample_id": torch.arange(6), "landmarks": torch.zeros(6, 68, 2)}
+    batch = degrade({"hr": faces.hr[chosen], "index": 1000 - 3 * chosen, **labels}, training=True)
     assert batch["mirrored"].any() == flip
-    expected = model.landmark_prior(batch["hr"])
+    expected = prior(batch["hr"])
     assert torch.allclose(table(batch["index"], batch["mirrored"]), expected, atol=1e-5)
 
 
 def test_an_interrupted_run_reads_its_answers_and_a_torn_file_is_made_anew(tmp_path):
-    model, faces, file = Model(size=4), Faces(), tmp_path / "table"
-    first = true_landmarks.true_landmarks(model, faces, torch.device("cpu"), file).points.clone()
-    nn.init.zeros_(model.landmark_prior[1].weight)
-    again = true_landmarks.true_landmarks(model, faces, torch.device("cpu"), file).points
+    prior, degrade, faces, file = a_prior(), Degradation(HOLE, size=4), Faces(), tmp_path / "table"
+    first = true_landmarks.true_landmarks(prior, degrade, faces, CPU, file).points.clone()
+    nn.init.zeros_(prior[1].weight)
+    again = true_landmarks.true_landmarks(prior, degrade, faces, CPU, file).points
     assert torch.equal(first, again)
     file.write_bytes(file.read_bytes()[:100])
-    anew = true_landmarks.true_landmarks(model, faces, torch.device("cpu"), file).points
+    anew = true_landmarks.true_landmarks(prior, degrade, faces, CPU, file).points
     assert not torch.equal(first, anew)
 
 
@@ -69,14 +67,10 @@ def test_it_is_asked_once_only_where_that_is_less_work_and_nothing_else_changes_
     class Brighter(Degradation):
         pass
 
-    model = Model(size=4)
-    assert worth_a_table(model, faces=10, shown=40)
-    assert not worth_a_table(model, faces=10, shown=39)
-    assert worth_a_table(Model(size=4, flip=False), faces=10, shown=20)
-    model.data_preprocessor = Brighter(HOLE, size=4)
-    assert not worth_a_table(model, faces=10, shown=1000)
-    model.landmark_prior = None
-    assert not worth_a_table(model, faces=10, shown=1000)
+    assert worth_a_table(Degradation(HOLE, size=4), faces=10, shown=40)
+    assert not worth_a_table(Degradation(HOLE, size=4), faces=10, shown=39)
+    assert worth_a_table(Degradation(HOLE, size=4, flip=False), faces=10, shown=20)
+    assert not worth_a_table(Brighter(HOLE, size=4), faces=10, shown=1000)
 
 
 def test_known_answers_are_not_asked_for_again():
@@ -105,7 +99,7 @@ def test_a_training_with_the_table_is_the_training_without(tmp_path, monkeypatch
     def weights(name: str) -> dict[str, torch.Tensor]:
         work = tmp_path / name
         train(config, Options(work_dir=work, device="cpu"), root)
-        assert not list(work.rglob(training.TRUE_LANDMARKS))
+        assert not list(work.rglob(true_landmarks.TRUE_LANDMARKS))
         return load_file(Path(work) / "ofhnet_tiny/model.safetensors")
 
     with_table = weights("with")

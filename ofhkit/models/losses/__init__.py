@@ -2,7 +2,6 @@
 
 from ofhkit.models.losses.adversarial import AdversarialLoss
 from ofhkit.models.losses.base import LossTerm
-from ofhkit.models.losses.margin_balance import LeadBalance, MarginBalance
 from ofhkit.models.losses.parsing import ParsingLoss
 from ofhkit.models.losses.perceptual import LPIPSLoss
 from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss, PSNRLoss
@@ -13,9 +12,7 @@ __all__ = [
     "CompletionLoss",
     "LPIPSLoss",
     "LandmarkLoss",
-    "LeadBalance",
     "LossTerm",
-    "MarginBalance",
     "PSNRLoss",
     "ParsingLoss",
     "PixelLoss",

@@ -79,3 +79,24 @@ def gradient_share(part: Tensor, rest: Tensor, parameters: Iterable[nn.Parameter
 
     ours, theirs = norm(part), norm(rest)
     return ours / (ours + theirs).clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def who_moves(real_loss: float, fake_loss: float, margin: float = 0.3) -> tuple[bool, bool]:
+    """URDGN's rule: a discriminator that is winning waits, a generator that is winning waits; never both.
+
+    Reference: the authors' published code of X. Yu, F. Porikli, "Ultra-resolving face images by discriminative
+    generative networks", ECCV 2016 (the paper does not print the rule).
+
+    Args:
+        real_loss, fake_loss: the discriminator's binary cross-entropy on each half, natural logarithm.
+        margin: the discriminator waits if one of its losses is below it, the generator if one is above 1 - margin.
+
+    Returns:
+        Whether to update the discriminator, and whether to update the generator.
+
+    >>> who_moves(real_loss=0.1, fake_loss=0.5), who_moves(0.1, 0.9)
+    ((False, True), (True, True))
+    """
+    update_d = min(real_loss, fake_loss) >= margin
+    update_g = max(real_loss, fake_loss) <= 1 - margin
+    return (update_d, update_g) if update_d or update_g else (True, True)

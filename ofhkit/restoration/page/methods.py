@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofhkit.models.hallucinators import BaseHallucinator
+from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration.inference import faster
 from ofhkit.zoo import load_model, zoo
@@ -26,7 +26,7 @@ class Method:
 
     name: str
     note: str
-    model: BaseHallucinator
+    model: FaceHallucinator
 
 
 def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
@@ -56,7 +56,7 @@ def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
     return methods
 
 
-def _baseline(inpainter: object, info: dict) -> BaseHallucinator:
+def _baseline(inpainter: object, info: dict) -> FaceHallucinator:
     model = HALLUCINATORS.build(dict(type="FaceHallucinator", inpainter=inpainter, upsampler=dict(type="Bicubic")))
     model.info = info
     return model.eval()

@@ -8,7 +8,7 @@ from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import upsample_bicubic
-from ofhkit.models.hallucinators import upsampler_inputs
+from ofhkit.models.pipeline import upsampler_inputs
 from ofhkit.models.upsamplers import TrunkUpsampler
 from ofhkit.ops import fuse
 from ofhkit.registry import HALLUCINATORS

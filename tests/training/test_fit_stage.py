@@ -10,7 +10,7 @@ from ofhkit import apis
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter
-from ofhkit.registry import DATASETS, STEPS
+from ofhkit.registry import DATASETS, STAGES
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def test_a_fit_is_shared_and_another_regularisation_is_another_fit(pack, tmp_pat
     train(pack, tmp_path)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shared").glob("*/weights.safetensors")} == before
     train(pack, tmp_path, **{"model.inpainter.regularisation": 1e-3})
-    recipes = [json.loads(p.read_text())["recipe"] for p in (tmp_path / "shared").glob("*/step.json")]
-    assert sorted(r["inpainter"]["regularisation"] for r in recipes) == [3e-5, 1e-3]
+    specs = [json.loads(p.read_text())["spec"] for p in (tmp_path / "shared").glob("*/stage.json")]
+    assert sorted(r["inpainter"]["regularisation"] for r in specs) == [3e-5, 1e-3]
 
 
 def test_only_what_is_fitted_is_named():
-    with pytest.raises(OfhkitError, match="component is one of upsampler, inpainter, got 'discriminator'"):
-        STEPS.build(dict(type="FitStep", component="discriminator"))
+    with pytest.raises(OfhkitError, match="trains one of inpainter, upsampler, got 'discriminator'"):
+        STAGES.build(dict(type="FitStage", trains="discriminator"))

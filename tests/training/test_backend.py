@@ -1,12 +1,13 @@
-"""Switches: what they set, and that results stay."""
+"""Where and how fast: what is set, and that results stay."""
 
 import pytest
 import torch
 from torch import nn
 
 from ofhkit.ops import GlobalDropout
+from ofhkit.runtime.devices import set_tf32
+from ofhkit.training.loop import compile_networks
 from ofhkit.training.optim import build_optimizer
-from ofhkit.training.switches import compile_networks, set_tf32
 
 
 def trained(kernel: str) -> torch.Tensor:
@@ -49,10 +50,10 @@ def test_tf32_is_left_alone_unless_set(monkeypatch):
 def test_each_network_is_compiled_and_keeps_its_names(monkeypatch):
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
-    model = nn.Module()
     drawing = nn.Sequential(nn.Conv2d(3, 1, 1), GlobalDropout(0.5))
-    model.upsampler, model.discriminator, model.landmark_prior = nn.Conv2d(3, 3, 1), drawing, None
-    names = list(model.state_dict())
-    assert list(compile_networks(model).state_dict()) == names
-    assert compiled == [model.upsampler, model.discriminator]
+    networks = [nn.Conv2d(3, 3, 1), drawing]
+    names = list(drawing.state_dict())
+    compile_networks(networks)
+    assert list(drawing.state_dict()) == names
+    assert compiled == networks
     assert drawing[1].forward._torchdynamo_disable  # what inductor draws is something else

@@ -1,41 +1,56 @@
-"""The pipeline of Figure 2 as one function: complete, paste, upsample."""
+"""The pipeline of Figure 2: complete the face at low resolution, paste the known pixels, upsample.
+
+Reference: arXiv 1811.04645, Section 3. How its networks learn is said in :mod:`ofhkit.training.stages`.
+"""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.paste import paste
 from ofhkit.ops import fuse
-from ofhkit.registry import DEGRADATIONS, INPAINTERS, UPSAMPLERS
+from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
 
 _UPSAMPLER_INPUTS = ("completed", "mask")
 
 
-class BaseHallucinator(BaseModel):
-    """An inpainter and an upsampler; subclasses say how they are trained.
+@HALLUCINATORS.register_module()
+class FaceHallucinator(nn.Module):
+    """An inpainter and an upsampler.
+
+    The other arguments are what the upsampler learns from: a configuration names them here, so that it reads like the
+    figure, and :class:`ofhkit.training.stages.UpsamplerStage` builds them. Inference needs none of them.
 
     Args:
         inpainter: component of role inpainter, or its configuration.
         upsampler: component of role upsampler, or its configuration.
-        data_preprocessor: usually a :class:`ofhkit.data.degradation.Degradation`; not needed for inference.
+        losses: configuration: name -> loss term.
+        discriminator: configuration of a component of role discriminator, or None.
+        landmark_prior: configuration of a component of role landmark_prior, or None.
+
+    Shape:
+        - ``lr`` (N, 3, 16, 16) in [0, 1]; ``mask`` (N, 1, 16, 16), 1 = occluded
+        - output: (N, 3, 128, 128) in [0, 1]
     """
 
-    def __init__(self, inpainter: nn.Module | dict, upsampler: nn.Module | dict, data_preprocessor: Any = None):
+    def __init__(
+        self,
+        inpainter: nn.Module | dict,
+        upsampler: nn.Module | dict,
+        losses: Mapping[str, Any] | None = None,
+        discriminator: Mapping[str, Any] | None = None,
+        landmark_prior: Mapping[str, Any] | None = None,
+    ):
         super().__init__()
-        if data_preprocessor is not None:
-            self.data_preprocessor = DEGRADATIONS.build(data_preprocessor)
         self.inpainter = INPAINTERS.build(inpainter)
         self.upsampler = UPSAMPLERS.build(upsampler)
         self._upsampler_takes = upsampler_inputs(self.upsampler)  # read once: a fast form hides its signature
-
-    def init_weights(self) -> None:
-        """Nothing to do: every network initialises itself when it is built."""
 
     @property
     def scale(self) -> int:
@@ -58,13 +73,13 @@ class BaseHallucinator(BaseModel):
     def predict(self, lr: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return ``completed`` (N, 3, 16, 16) and ``sr`` (N, 3, 128, 128), clamped to [0, 1], float32.
 
-        What is no number stays none: Inf becomes NaN, which every metric refuses, and not white.
+        Inf is mapped to NaN instead of being clamped to 1, so that metrics reject the image.
         """
         completed = self.complete(lr, mask)
         sr = self.upsample(completed, mask).float()
         return {"completed": completed, "sr": torch.where(sr.isinf(), torch.nan, sr.clamp(0, 1))}
 
-    def fuse(self, precision: str = "float32", micro_batch: int | str = "auto") -> BaseHallucinator:
+    def fuse(self, precision: str = "float32", micro_batch: int | str = "auto") -> FaceHallucinator:
         """Return a copy for inference with every network in its fast form; see :func:`ofhkit.ops.fuse`.
 
         Networks without one (and those whose fast form fails its probe, with a warning) stay as they are.
@@ -72,21 +87,11 @@ class BaseHallucinator(BaseModel):
         Raises:
             OfhkitError: unknown precision, or no network has a fast form.
 
-        >>> from ofhkit.registry import HALLUCINATORS
-        >>> model = HALLUCINATORS.build(dict(type='FaceHallucinator', inpainter=dict(type='EncoderDecoder'),
-        ...     upsampler=dict(type='ResidualUpsampler')))
+        >>> model = FaceHallucinator(dict(type='EncoderDecoder'), dict(type='ResidualUpsampler'))
         >>> model.fuse()(torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)).shape
         torch.Size([1, 3, 128, 128])
         """
         return fuse(self, precision=precision, micro_batch=micro_batch)
-
-    @torch.no_grad()
-    def test_step(self, data: dict) -> list[dict[str, Tensor]]:
-        """Degrade a batch, hallucinate it, and return everything a metric may need, as one dict."""
-        batch = self.data_preprocessor(data, training=False)
-        return [{**batch, **self.predict(batch["lr"], batch["mask"])}]
-
-    val_step = test_step
 
 
 def upsampler_inputs(network: nn.Module) -> tuple[str, ...]:
@@ -109,8 +114,3 @@ def upsampler_inputs(network: nn.Module) -> tuple[str, ...]:
                 f"hallucinated; {did_you_mean(name, _UPSAMPLER_INPUTS)}"
             )
     return ("completed", *names)
-
-
-def freeze(network: nn.Module) -> nn.Module:
-    """Stop gradients into the weights and put the network into eval mode (BatchNorm statistics must not drift)."""
-    return network.requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""``load_from`` and ``deliver='best'`` on the shortest of all curricula: an inpainter alone."""
+"""``load_from`` and ``save='best'`` on the shortest of all curricula: an inpainter alone."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ofhkit.apis import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.training.checkpoint import load_weights, save_weights
 
-STILL = 'steps["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0), schedule=None)\n'
+STILL = 'stages["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0), schedule=None)\n'
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def inpainter_of(work: Path) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def test_the_last_step_starts_from_the_file_and_is_another_result(faces, tmp_path, capsys):
+def test_the_last_stage_starts_from_the_file_and_is_another_result(faces, tmp_path, capsys):
     config = write_config(tmp_path, "bicubic", "IN+bicubic", more=STILL)
     train(config, Options(work_dir=tmp_path / "a", device="cpu"), faces, seed=1)
     own = inpainter_of(tmp_path / "a")
@@ -56,7 +56,7 @@ def test_what_cannot_be_started_from_is_said_before_any_data_is_read(tmp_path):
 
 
 def test_the_best_weights_are_delivered_if_wanted(faces, tmp_path):
-    worse = 'steps["inpainter"] |= dict(iterations=4, deliver="best", optimizer=dict(type="SGD", lr=20.0))\n'
+    worse = 'stages["inpainter"] |= dict(iterations=4, save="best", optimizer=dict(type="SGD", lr=20.0))\n'
     config = write_config(tmp_path, "bicubic", "IN+bicubic", more=worse + "runtime |= dict(validations=4)\n")
     train(config, Options(work_dir=tmp_path / "w", device="cpu"), faces)
     (best,) = (tmp_path / "w").glob("shared/inpainter-*/best.safetensors")

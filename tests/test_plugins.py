@@ -211,8 +211,8 @@ def test_a_generated_plugin_keeps_its_promises(role, tmp_path):
         (tmp_path / "fresh_one" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fresh_one" / path).write_text(text)
     plugins.request(["fresh_one"])
-    parts = (dict(type="EncoderDecoder"), dict(type="FSRCNN")) if role == "hallucinator" else ()
-    check(role, ROLES[role].get("FreshOne")(*parts))
+    arguments = {"hallucinator": (dict(type="EncoderDecoder"), dict(type="FSRCNN")), "stage": (1,)}
+    check(role, ROLES[role].get("FreshOne")(*arguments.get(role, ())))
     assert '"ofhkit>=0.1,<0.2"' in (tmp_path / "fresh_one/pyproject.toml").read_text()
 
 

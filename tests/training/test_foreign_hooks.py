@@ -8,15 +8,16 @@ from pipeline_maker import ROOT, write_pack
 from torch import nn
 
 from ofhkit.apis import Options, train
-from ofhkit.engine.checkpoint import load_checkpoint, load_weights
-from ofhkit.engine.hooks import SaveCheckpoint
 from ofhkit.registry import INPAINTERS
+from ofhkit.training.checkpoint import load_checkpoint, load_weights
+from ofhkit.training.hooks import SaveCheckpoint
 
 CONFIG = """
 _base_ = {base!r}
 model = dict(inpainter=dict(type="OneConvolution"))
 stages = dict(inpainter=dict(
-    iterations=8, batch_size=4, optimizer=dict(type="SGD", lr=0.1), schedule=None, save={save!r}, hooks=dict(own={hook!r})
+    iterations=8, batch_size=4, optimizer=dict(type="SGD", lr=0.1), schedule=None,
+    save={save!r}, hooks=dict(own={hook!r}),
 ))
 runtime = dict(checkpoint_interval=2, validations=4, val_images=2)
 """

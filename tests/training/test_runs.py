@@ -132,7 +132,7 @@ def test_finished_weights_whose_description_is_gone_are_not_written_over(config,
     train(config, options(tmp_path))
     step = tmp_path / "work" / PLAIN / "upsampler"
     old = (step / "weights.safetensors").read_bytes()
-    (step / "step.json").write_text("torn")
+    (step / "stage.json").write_text("torn")
     train(config, options(tmp_path))
     assert (step.with_name("upsampler.before-1") / "weights.safetensors").read_bytes() == old
 

@@ -216,12 +216,12 @@ def test_the_implementations_are_those_of_the_operators():
     ("option", "complaint"),
     [
         ({"evaluation.batch_size": 10**30}, r"batch_size must be 65536 or less"),
-        ({"steps.inpainter.batch_size": 10**30}, r"batch_size must be 65536 or less"),
+        ({"stages.inpainter.batch_size": 10**30}, r"batch_size must be 65536 or less"),
         ({"data.num_workers": 100000}, r"num_workers must be 1024 or less"),
         ({"model.upsampler.channels": ()}, r"channels must not be empty"),
         ({"model.upsampler.head_channels": (4,)}, r"head_channels must be a list of 2"),
         ({"model.inpainter.channels": (4, 4)}, r"channels must be a list of 4"),
-        ({"steps.upsampler.optimizer": {"type": ["Adam"]}}, r"unknown optimizer \['Adam'\]"),
+        ({"stages.upsampler.optimizer": {"type": ["Adam"]}}, r"unknown optimizer \['Adam'\]"),
     ],
 )
 def test_what_no_run_could_do_is_refused_before_it(option, complaint):

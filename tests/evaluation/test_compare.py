@@ -176,8 +176,8 @@ def test_the_folder_of_a_run_stands_for_it(pack, tmp_path):
 @pytest.mark.parametrize(("metric", "worst"), [("PSNR", "worst 7.00"), ("LPIPS", "worst 11.0000")])
 def test_the_worst_faces_are_worst_by_what_the_metric_says(pack, metric, worst):
     faces = {key: torch.rand(5, 3, 16, 16) for key in ("lr", "completed", "sr", "hr")}
-    model = SimpleNamespace(test_step=lambda batch: [faces])
     values = {i: {metric: value} for i, value in enumerate([9.0, 8.0, 7.0, 11.0, 10.0])}
-    scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=SimpleNamespace(model=model))
-    gallery = make_gallery([scored], PackedFaces(pack, "test"), [METRICS.build(dict(type=metric))], faces=[0])
+    scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=SimpleNamespace(predict=lambda batch: faces))
+    metrics = [METRICS.build(dict(type=metric))]
+    gallery = make_gallery([scored], PackedFaces(pack, "test"), lambda batch: faces, metrics, faces=[0])
     assert gallery.labels[:2] == ["face 0", worst]

@@ -173,8 +173,8 @@ def test_mistakes_are_one_sentence(configs, faces, tmp_path, arguments, message)
     assert not (tmp_path / "w").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "5", '{"fingerprint": {}}', '{"fingerprint"'])
-def test_a_damaged_step_json_is_a_step_that_is_not_done(tmp_path, content):
-    (tmp_path / "step.json").write_text(content)
+@pytest.mark.parametrize("content", ["", "[]", "5", '{"digest": {}}', '{"digest"'])
+def test_a_damaged_stage_json_is_a_stage_that_is_not_done(tmp_path, content):
+    (tmp_path / "stage.json").write_text(content)
     (tmp_path / "weights.safetensors").write_bytes(b"")
     assert not _is_done(tmp_path, "mark", anew=False)

@@ -177,7 +177,8 @@ def test_the_folder_of_a_run_stands_for_it(pack, tmp_path):
 def test_the_worst_faces_are_worst_by_what_the_metric_says(pack, metric, worst):
     faces = {key: torch.rand(5, 3, 16, 16) for key in ("lr", "completed", "sr", "hr")}
     values = {i: {metric: value} for i, value in enumerate([9.0, 8.0, 7.0, 11.0, 10.0])}
-    scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=SimpleNamespace(predict=lambda batch: faces))
+    pipeline = SimpleNamespace(predict=lambda batch: faces)
+    scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=pipeline)
     metrics = [METRICS.build(dict(type=metric))]
     gallery = make_gallery([scored], PackedFaces(pack, "test"), lambda batch: faces, metrics, faces=[0])
     assert gallery.labels[:2] == ["face 0", worst]

@@ -12,4 +12,4 @@ model = dict(
     inpainter=dict(regularisation=1e-3),  # for 1,600 faces
     upsampler=dict(channels=64, num_blocks=6, ladder=(48, 24, 12)),
 )
-steps = dict(upsampler=dict(iterations=500, batch_size=16, average=0.99))
+stages = dict(upsampler=dict(iterations=500, batch_size=16, average=0.99))

@@ -47,7 +47,7 @@ def arguments(name: str, component: type, folder) -> dict:
     values = dict(
         iterations=2, interval=1, root=folder, network=network, begin=1, metrics=[], dataset=[0], degrade=dict
     )
-    values["metric"] = "PSNR"
+    values |= dict(metric="PSNR", higher_is_better=True)
     needed = [p.name for p in inspect.signature(component).parameters.values() if p.default is p.empty]
     return {name: values[name] for name in needed if name in values}
 
@@ -75,7 +75,8 @@ def test_contract(role, name, folder):
     component = registry.build(dict(type=name, **arguments(name, registry.get(name), folder)))
     options = dict(export=name not in NOT_EXPORTED) if role in NETWORKS else {}
     if role == "stage":
-        options = dict(model={**SMALL["FaceHallucinator"], "landmark_prior": dict(type="FanZhou"), "parser": PARSER})
+        pipeline = dict(type="FaceHallucinator", landmark_prior=dict(type="FanZhou"), **SMALL["FaceHallucinator"])
+        options = dict(model=dict(parser=PARSER) if name == "ParserStage" else pipeline)
     check(role, component, **options)
 
 

@@ -78,7 +78,7 @@ class Stage(nn.Module, ABC):
     trains: str  # the component that learns: a key of ``model``
     needs: ClassVar[tuple[str, ...]] = ()  # components of earlier stages
     shared: bool = True  # do methods share its result?
-    metrics: ClassVar[tuple[dict[str, Any], ...]] = ()  # what it is validated by
+    metrics: ClassVar[tuple[dict[str, Any], ...]] = ()  # the first with a direction says which weights are best
     main_only: ClassVar[bool] = False  # does the first process of a job carry it out while the others wait?
     name: str = ""  # its key in ``stages``
 

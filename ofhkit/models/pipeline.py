@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.functional.consistency import confine, dither, project
 from ofhkit.functional.paste import paste
 from ofhkit.ops import fuse
 from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
@@ -33,6 +34,8 @@ class FaceHallucinator(nn.Module):
         losses: configuration: name -> loss term.
         discriminator: configuration of a component of role discriminator, or None.
         landmark_prior: configuration of a component of role landmark_prior, or None.
+        consistent: move every face to the nearest one that, shrunk again, is the completed small face: before it is
+            clamped to 1e-6, then nearly always to 1e-3, in a picture file of 8 bits too (it is dithered for that).
 
     Shape:
         - ``lr`` (N, 3, 16, 16) in [0, 1]; ``mask`` (N, 1, 16, 16), 1 = occluded
@@ -46,8 +49,10 @@ class FaceHallucinator(nn.Module):
         losses: Mapping[str, Any] | None = None,
         discriminator: Mapping[str, Any] | None = None,
         landmark_prior: Mapping[str, Any] | None = None,
+        consistent: bool | None = None,
     ):
         super().__init__()
+        self.consistent = bool(consistent)
         self.inpainter = INPAINTERS.build(inpainter)
         self.upsampler = UPSAMPLERS.build(upsampler)
         self._upsampler_takes = upsampler_inputs(self.upsampler)  # read once: a fast form hides its signature
@@ -64,7 +69,8 @@ class FaceHallucinator(nn.Module):
     def upsample(self, completed: Tensor, mask: Tensor) -> Tensor:
         """Give the upsampler what its ``forward`` names: (N, 3, H, W) -> (N, 3, scale*H, scale*W), not clamped."""
         available = {"completed": completed, "mask": mask}
-        return self.upsampler(*(available[name] for name in self._upsampler_takes))
+        sr = self.upsampler(*(available[name] for name in self._upsampler_takes))
+        return project(sr.float(), completed.float()) if self.consistent else sr
 
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
         """Hallucinate: (N, 3, 16, 16) in [0, 1] with holes -> (N, 3, 128, 128) in [0, 1]."""
@@ -77,7 +83,8 @@ class FaceHallucinator(nn.Module):
         """
         completed = self.complete(lr, mask)
         sr = self.upsample(completed, mask).float()
-        return {"completed": completed, "sr": torch.where(sr.isinf(), torch.nan, sr.clamp(0, 1))}
+        inside = dither(confine(sr, completed.float())) if self.consistent else sr.clamp(0, 1)
+        return {"completed": completed, "sr": torch.where(sr.isinf(), torch.nan, inside)}
 
     def fuse(self, precision: str = "float32", micro_batch: int | str = "auto") -> FaceHallucinator:
         """Return a copy for inference with every network in its fast form; see :func:`ofhkit.ops.fuse`.

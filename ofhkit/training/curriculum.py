@@ -87,34 +87,35 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
     plan = plan_stages(config, options.budget)
     what = f"{len(train)} training faces of {train.metainfo['name']}"
     log.info("%s: %s, device %s, budget %g", name, what, device, options.budget)
-    left_out: dict[str, str] = {}  # component -> stage
     for key, stage in plan.items():
         load_from = config.get("load_from") if key == list(plan)[-1] else None
-        start = {"load_from": hashlib.sha256(Path(load_from).read_bytes()).hexdigest()} if load_from else {}
-        spec = stage.spec(context) | start
-        folder = _folder(options.work_dir, name, stage, digest(spec))
-        wanted = options.stages is None or key in options.stages
-        with _locked(options.work_dir, folder):
-            done = on_main(partial(_is_done, folder, digest(spec), anew=options.fresh and wanted))
-            if wanted and not done:
-                for needed in (left_out[c] for c in stage.needs if c in left_out):
-                    raise OfhkitError(f"stage {key!r} needs {needed!r}, which is not done: add it to --stages")
-                _run(stage, context, spec, folder, load_from)
-        if done:
-            log.info("[%s] already done: %s", key, folder)
-        elif not wanted:
-            log.info("[%s] left out (--stages); not done yet", key)
-            left_out[stage.trains] = key
-            continue
-        context = replace(
-            context,
-            outputs={**context.outputs, stage.trains: folder / WEIGHTS},
-            digests={**context.digests, stage.trains: digest(spec)},
-        )
+        context = _find_or_run(stage, context, name, options, load_from)
     path = Path(options.work_dir) / name / MODEL
-    if not left_out and all(part in config.model for part in PIPELINE):
+    if not context.left_out and all(part in config.model for part in PIPELINE):
         on_main(partial(_write_pipeline, path, context, options.budget))
     return path
+
+
+def _find_or_run(stage: Stage, context: Context, name: str, options: Options, load_from: str | None) -> Context:
+    """Carry out a stage if it is wanted and not done; return the context with its output."""
+    start = {"load_from": hashlib.sha256(Path(load_from).read_bytes()).hexdigest()} if load_from else {}
+    spec = stage.spec(context) | start
+    mark = digest(spec)
+    folder = _folder(options.work_dir, name, stage, mark)
+    wanted = options.stages is None or stage.name in options.stages
+    with _locked(options.work_dir, folder):
+        done = on_main(partial(_is_done, folder, mark, anew=options.fresh and wanted))
+        if done:
+            log.info("[%s] already done: %s", stage.name, folder)
+        elif wanted:
+            for needed in (context.left_out[c] for c in stage.needs if c in context.left_out):
+                raise OfhkitError(f"stage {stage.name!r} needs {needed!r}, which is not done: add it to --stages")
+            _run(stage, context, spec, folder, load_from)
+    if not done and not wanted:
+        log.info("[%s] left out (--stages); not done yet", stage.name)
+        return replace(context, left_out={**context.left_out, stage.trains: stage.name})
+    outputs = {**context.outputs, stage.trains: folder / WEIGHTS}
+    return replace(context, outputs=outputs, digests={**context.digests, stage.trains: mark})
 
 
 def _datasets(config: Any) -> tuple[Any, Any]:

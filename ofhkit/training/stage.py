@@ -30,6 +30,7 @@ class Context:
         amp: mixed precision where the device is good at it.
         outputs: component -> its ``weights.safetensors``.
         digests: component -> digest of the stage that made it.
+        left_out: component -> stage that would make it and was neither wanted nor done.
     """
 
     config: Any
@@ -39,6 +40,7 @@ class Context:
     amp: bool = False
     outputs: Mapping[str, Path] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> Mapping[str, Any]:

@@ -145,6 +145,8 @@ class UpsamplerStage(Stage):
         self.discriminator: Any = _built(DISCRIMINATORS, model.get("discriminator"))
         self.landmark_prior: Any = _built(LANDMARK_PRIORS, model.get("landmark_prior"))
         self.losses = nn.ModuleDict({name: LOSSES.build(term) for name, term in (model.get("losses") or {}).items()})
+        if not self.losses and type(self).step is UpsamplerStage.step:
+            raise OfhkitError("model.losses is empty: name a loss that the upsampler learns from")
         self.adversarial = next((n for n, term in self.losses.items() if isinstance(term, AdversarialLoss)), None)
         self.steps = 0  # of this process: when to measure, no result depends on it
         self.true_landmarks: Any = None  # (index, mirrored) -> what the prior says of hr, where it was asked before

@@ -183,3 +183,8 @@ def test_the_discriminator_learns_from_smoothed_labels_where_the_loss_says_so(st
         logs.append(one.step(dict(faces), optimizers(one)))
     assert logs[0]["d_fake"] == logs[1]["d_fake"]
     assert logs[0]["d_real"] != logs[1]["d_real"]
+
+
+def test_an_upsampler_without_a_loss_is_refused_in_one_sentence():
+    with pytest.raises(OfhkitError, match=r"model\.losses is empty"):
+        built({**FSRCNN, "losses": {}})

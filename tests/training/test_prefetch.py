@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from ofhkit.data import prefetch as feed
+from ofhkit.data import prefetch
 from ofhkit.data.prefetch import DeviceCachedDataset, Prefetcher, keep_on_device
 from ofhkit.data.sampler import fetch, training_loader
 
@@ -54,8 +54,8 @@ def test_faces_on_the_device_are_held_once_while_they_are_read(monkeypatch):
         chunks.append(weakref.ref(batch["hr"]))
         return batch
 
-    monkeypatch.setattr(feed, "_CHUNK", 1)
-    monkeypatch.setattr(feed, "fetch", watched)
+    monkeypatch.setattr(prefetch, "_CHUNK", 1)
+    monkeypatch.setattr(prefetch, "fetch", watched)
     kept = DeviceCachedDataset(Faces(), CPU)
     assert len(chunks) == 6
     assert max(alive) <= 2  # the first face, which tells the shape, and the chunk before

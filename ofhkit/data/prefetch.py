@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -12,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ofhkit.data.sampler import fetch
+from ofhkit.runtime.progress import log
 
-log = logging.getLogger("ofhkit")
 _CHUNK = 1024  # faces read at a time
 _SHARE = 0.5  # of the free memory that a data set may take
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import pickle
 import pickletools
 import re
@@ -23,8 +22,8 @@ from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, printable
 from ofhkit.files import atomic_write
+from ofhkit.runtime.progress import log
 
-log = logging.getLogger("ofhkit")
 _NAME = "iter_{:08d}.pth"
 _PATTERN = re.compile(r"iter_(\d+)\.pth")
 HEADER_KEY = "ofhkit"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import logging
 import math
 import time
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ from ofhkit.ops import set_malloc_policy
 from ofhkit.registry import DATASETS, HALLUCINATORS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
-from ofhkit.runtime.progress import clock
+from ofhkit.runtime.progress import clock, log
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import component_weights, list_checkpoints, load_strictly, load_weights, save_weights
 from ofhkit.training.loop import train_stage
@@ -40,7 +39,6 @@ from ofhkit.training.stage import Context, Stage, digest
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS
 
 WEIGHTS = "weights.safetensors"
-log = logging.getLogger("ofhkit")
 
 
 @dataclass(frozen=True)

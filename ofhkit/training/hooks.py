@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import time
 from pathlib import Path
 
@@ -18,11 +17,11 @@ from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main, rank
+from ofhkit.runtime.progress import log
 from ofhkit.training.checkpoint import save_weights
 
 BEST = "best.safetensors"
 BROKEN = "broken_batch.json"
-log = logging.getLogger("ofhkit")
 
 
 @HOOKS.register_module()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d, set_implementatio
 from ofhkit.registry import DEGRADATIONS, HOOKS, METRICS
 from ofhkit.runtime.devices import amp_dtype, reseed, set_tf32
 from ofhkit.runtime.distributed import average, convert_sync_layers, is_main, rank, world_size
+from ofhkit.runtime.progress import log
 from ofhkit.training.checkpoint import component_weights, load_strictly, load_weights
 from ofhkit.training.hooks import BEST, AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
 from ofhkit.training.monitor import Progress, SampleGrid, Validate, pick_visualizer
@@ -30,7 +30,6 @@ from ofhkit.training.stage import Context, Stage
 
 # Compiled, the first two draw other numbers and lose the others' gradients, and the third takes an inexact form.
 _EAGER = (GlobalDropout, SynchronisedBatchNorm2d, Fitted)
-log = logging.getLogger("ofhkit")
 
 
 class TrainLoop(BaseLoop):

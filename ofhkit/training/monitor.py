@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import sys
@@ -23,7 +22,7 @@ from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main
 from ofhkit.runtime.progress import Progress as Bar
-from ofhkit.runtime.progress import clock
+from ofhkit.runtime.progress import clock, log
 
 _FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
 _COLUMNS = ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr")
@@ -32,7 +31,6 @@ _PACKAGES = {backend: package for package, backend in _BACKENDS.items()}
 _WON, _ROUNDS = 0.99, 3  # share of faces judged rightly; looks in a row before it is said
 _DIVERGED = 2.0  # times the best loss so far
 _PATIENCE, _GAIN = 0.25, 0.01  # share of the stage without a gain of that share
-log = logging.getLogger("ofhkit")
 
 
 @HOOKS.register_module()

@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import is_main, on_main
+from ofhkit.runtime.progress import log
 from ofhkit.training.checkpoint import check_fit, load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
 from ofhkit.training.stage import Stage
 
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
-log = logging.getLogger("ofhkit")
 
 
 class Runner(MMRunner):

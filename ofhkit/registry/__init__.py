@@ -50,6 +50,8 @@ class Registry(mm.Registry):
                     f"the {self.name} {name!r} is already registered by {plugins.origin(old)}, and now "
                     f"{plugins.origin(module)} registers one of that name; rename or uninstall one of the two"
                 )
+            if old is None:
+                plugins.note(self.module_dict, name)
         super()._register_module(module, names, force=True)
 
     def get(self, key: str) -> type:

@@ -73,6 +73,7 @@ class Loader:
         self._lock, self._busy, self._started = threading.RLock(), False, False
         self._pending: list[_Plugin] = []
         self._seen: set[tuple[str, str]] = set()
+        self._came: list[tuple[dict[str, Any], str]] = []
         self._failure: OfhkitError | None = None
 
     def request(self, references: Iterable[str], folder: Path | None = None, door: str = "--plugins") -> None:
@@ -111,7 +112,7 @@ class Loader:
         return found
 
     def _load(self, plugin: _Plugin) -> None:
-        before = _registered()
+        self._came = []
         try:
             _check_version(plugin.requires or _declared(plugin.module))
             module = importlib.import_module(plugin.module)
@@ -123,9 +124,18 @@ class Loader:
         except (DuplicateNameError, _Mistake):
             raise
         except (Exception, SystemExit) as error:
-            _forget_what_came(before, plugin.module.partition(".")[0])
+            self._forget_what_came(plugin.module.partition(".")[0])
             self.broken[plugin.label] = reason = _reason(error)
             warnings.warn(PluginWarning(f"plugin {plugin.label!r} is left out: {reason}"), stacklevel=2)
+
+    def note(self, components: dict[str, Any], name: str) -> None:
+        """Remember that ``name`` was added to a registry's components, in case its plugin breaks."""
+        self._came.append((components, name))
+
+    def _forget_what_came(self, top: str) -> None:
+        for components, name in self._came:
+            if components[name].__module__.partition(".")[0] == top:
+                del components[name]
 
     def origin(self, component: Any) -> Origin:
         module = getattr(component, "__module__", None) or "builtins"
@@ -237,22 +247,6 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{'' if isinstance(error, SyntaxError) else place}"
 
 
-def _registered() -> dict[str, set[str]]:
-    from ofhkit.registry import ROLES
-
-    return {role: set(registry.module_dict) for role, registry in ROLES.items()}
-
-
-def _forget_what_came(before: Mapping[str, set[str]], top: str) -> None:
-    """Take back what a plugin registered before it broke."""
-    from ofhkit.registry import ROLES
-
-    for role, registry in ROLES.items():
-        for name in set(registry.module_dict) - before[role]:
-            if registry.module_dict[name].__module__.partition(".")[0] == top:
-                del registry.module_dict[name]
-
-
 _loader = Loader()
 
 
@@ -277,6 +271,11 @@ def load() -> None:
         OfhkitError: two components of one role have one name (both origins are named), or a reference leads nowhere.
     """
     _loader.load()
+
+
+def note(components: dict[str, Any], name: str) -> None:
+    """Tell the loader what a registry takes in: it is taken out again if its plugin breaks."""
+    _loader.note(components, name)
 
 
 def broken() -> dict[str, str]:

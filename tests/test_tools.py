@@ -34,7 +34,7 @@ def test_every_tool_explains_itself(name, monkeypatch, capsys):
 def test_prepare_celeba_writes_a_pack(tmp_path, monkeypatch, capsys):
     raw, pack = MadeCelebA(10).flat(tmp_path), tmp_path / "pack"
     assert call(monkeypatch, "prepare_celeba.py", "--root", raw, "--out", pack, "--workers", 0) == 0
-    assert "10 faces (6 train, 2 val, 2 test)" in capsys.readouterr().out
+    assert "10 faces (6 train, 2 val, 2 test)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])

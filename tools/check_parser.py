@@ -27,14 +27,13 @@ def main() -> None:
     from ofhkit.evaluation.scoring import PARSER
     from ofhkit.registry import PARSERS
     from ofhkit.rendering import SyntheticFaces
-    from ofhkit.runtime.progress import say
     from ofhkit.training.checkpoint import load_strictly, load_weights
 
     network = PARSERS.build(dict(type="FaceParser", weights=None if args.weights else PARSER))
     if args.weights:
         load_strictly(network, load_weights(args.weights)[0], str(args.weights))
     network.eval()
-    real = PackedFaces(find_or_prepare(args.data_root, say=say), "test", args.limit)
+    real = PackedFaces(find_or_prepare(args.data_root), "test", args.limit)
     rendered = SyntheticFaces(min(args.limit, 200), split="test")
     shares = {real.metainfo["name"]: check_parser(network, real), "rendered": check_parser(network, rendered)}
     print("| place | " + " | ".join(f"{name} (%)" for name in shares) + " |\n|---|" + "---:|" * len(shares))

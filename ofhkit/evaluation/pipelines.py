@@ -60,7 +60,7 @@ def resolve_data(config: Any, data_root: str | Path | None) -> None:
     """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
     dataset = _point(config, data_root)
     if "root" in dataset:
-        dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"], say=say)))
+        dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"])))
 
 
 def _point(config: Any, data_root: str | Path | None) -> Any:

@@ -20,12 +20,8 @@ from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 LAYOUTS = ("flat", "flat_zip", "official", "kaggle", "kaggle_zip")
 
 
-def quiet(line: str) -> None:
-    """Say nothing."""
-
-
 def make(root: Path, out: Path, **settings) -> Path:
-    return prepare(root, out, **{"name": "cartoons", "workers": 0, "say": quiet, **settings})
+    return prepare(root, out, **{"name": "cartoons", "workers": 0, **settings})
 
 
 def contents(pack: Path) -> dict[str, bytes]:
@@ -86,7 +82,7 @@ def test_crops_and_points_follow_the_recipe(faces, reference):
         np.testing.assert_allclose(eye, pack.points5[i, 0], atol=1e-3)
 
 
-def test_bad_pictures_are_refused_and_named(tmp_path):
+def test_bad_pictures_are_refused_and_named(tmp_path, capsys):
     made = MadeCelebA(15, points68=False)
     names = made.names
     made.points["gone.jpg"], made.split["gone.jpg"] = made.points[names[6]], 0
@@ -99,8 +95,9 @@ def test_bad_pictures_are_refused_and_named(tmp_path):
     points68 = np.array([sixty_eight(made.points[name]) for name in names[:13]], np.float32)
     points68[5] += 12
     np.savez(root / "landmarks_68.npz", names=np.array(names[:13]), points=points68)
-    said: list[str] = []
-    pack = make(root, tmp_path / "pack", say=said.append, workers=1)
+    capsys.readouterr()
+    pack = make(root, tmp_path / "pack", workers=1)
+    said = capsys.readouterr().err.splitlines()
     refused = dict(line.split("\t") for line in (pack / "refused.txt").read_text().splitlines())
     assert refused == {
         names[0]: "unreadable picture",
@@ -174,7 +171,7 @@ celeba.prepare(sys.argv[1], sys.argv[2], name="cartoons", workers=2)
 
 
 @pytest.mark.slow
-def test_killed_and_continued_gives_the_same_bytes(faces, reference, tmp_path, monkeypatch):
+def test_killed_and_continued_gives_the_same_bytes(faces, reference, tmp_path, monkeypatch, capsys):
     root, out = faces.flat_zip(tmp_path / "raw"), tmp_path / "pack"
     before = children()
     run = subprocess.run([sys.executable, "-c", CHILD, root, out], capture_output=True, text=True, timeout=60)
@@ -183,8 +180,9 @@ def test_killed_and_continued_gives_the_same_bytes(faces, reference, tmp_path, m
     with pytest.raises(OfhkitError, match=r"no pack\.json"):
         PackedFaces(out)
     monkeypatch.setattr(module, "CHUNK", 4)
-    said: list[str] = []
-    make(root, out, say=said.append)
+    capsys.readouterr()
+    make(root, out)
+    said = capsys.readouterr().err.splitlines()
     assert "going on after 12 faces" in said
     assert contents(out) == contents(reference)
     for _ in range(50):
@@ -206,24 +204,26 @@ def children() -> set[str]:
     return found
 
 
-def test_unfinished_work_with_other_settings_starts_anew(faces, reference, tmp_path, monkeypatch):
+def test_unfinished_work_with_other_settings_starts_anew(faces, reference, tmp_path, monkeypatch, capsys):
     root, out = faces.flat_zip(tmp_path / "raw"), tmp_path / "pack"
     monkeypatch.setattr(module, "_finish", lambda writer, split: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make(root, out, max_outside=0.1)
     monkeypatch.undo()
-    said: list[str] = []
-    make(root, out, say=said.append)
+    capsys.readouterr()
+    make(root, out)
+    said = capsys.readouterr().err.splitlines()
     assert not any("going on" in line for line in said)
     assert contents(out) == contents(reference)
 
 
-def test_a_finished_pack_is_left_alone(faces, reference, tmp_path):
+def test_a_finished_pack_is_left_alone(faces, reference, tmp_path, capsys):
     root, out = faces.flat(tmp_path / "raw"), tmp_path / "pack"
     make(root, out)
     before = (out / "faces.npy").stat().st_mtime_ns
-    said: list[str] = []
-    make(root, out, say=said.append)
+    capsys.readouterr()
+    make(root, out)
+    said = capsys.readouterr().err.splitlines()
     assert said == [f"{out} is prepared already: 20 faces"]
     with pytest.raises(OfhkitError, match="pack of other settings; delete it"):
         make(root, out, split="paper")
@@ -270,9 +270,9 @@ def test_a_small_disk_is_refused_before_anything_is_read(faces, tmp_path, monkey
 def test_find_or_prepare(faces, reference, tmp_path, monkeypatch):
     assert find_or_prepare(reference) == reference
     root = faces.flat_zip(tmp_path / "celeba")
-    pack = find_or_prepare(root, say=quiet)
+    pack = find_or_prepare(root)
     assert pack == tmp_path / "celeba_pack"
-    assert find_or_prepare(root, say=quiet) == pack
+    assert find_or_prepare(root) == pack
     assert PackedFaces(pack).metainfo["name"] == "celeba"
     with pytest.raises(OfhkitError, match=r"no data in .*nowhere: make that folder and put img_align_celeba\.zip"):
         find_or_prepare(tmp_path / "nowhere")
@@ -285,7 +285,7 @@ def test_find_or_prepare_uses_the_cache_beside_read_only_data(faces, tmp_path, m
     root = faces.flat_zip(tmp_path / "celeba")
     monkeypatch.setenv("OFHKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "is_writable", lambda folder: False)
-    pack = find_or_prepare(root, say=quiet)
+    pack = find_or_prepare(root)
     assert pack.parent == tmp_path / "cache" / "packs"
     assert pack.name.startswith("celeba-")
     assert not (tmp_path / "celeba_pack").exists()

@@ -7,6 +7,7 @@ OFHNet, section 4.1 (28,000 faces for training and 2,000 for testing, aligned by
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.runtime.progress import Progress
 
+log = logging.getLogger("ofhkit")
 PAPER_TRAIN, PAPER_TEST = 28_000, 2_000
 CHUNK = 128
 MAX_WORKERS = 8
@@ -47,7 +49,6 @@ def prepare(
     workers: int | None = None,
     seed: int = 0,
     max_outside: float = 0.25,
-    say: Callable[[str], None] = print,
 ) -> Path:
     """Turn a CelebA folder into a pack; go on where an earlier call was stopped; do nothing if the pack is there.
 
@@ -62,7 +63,6 @@ def prepare(
         workers: processes; default: one a core, 8 at the most; 0: none.
         seed: of the paper's split.
         max_outside: share of a crop that may lie outside its picture.
-        say: receives what there is to say, line by line.
 
     Raises:
         OfhkitError: files are absent or wrong, the disk is too small, a split would be empty, or ``out`` holds another
@@ -85,24 +85,24 @@ def prepare(
         "source": fingerprint(celeba, order),
     }
     header = {"name": name or root.resolve().name, "template": points.tolist(), "settings": settings}
-    with file_lock(out / ".lock", waiting=lambda: say(f"another process prepares {out}; waiting for it")):
+    with file_lock(out / ".lock", waiting=lambda: log.info(f"another process prepares {out}; waiting for it")):
         if is_pack(out):
             info = read_pack_info(out)
             if differing := [key for key in header if info[key] != header[key]]:
                 raise OfhkitError(
                     f"{out} holds a pack of other {' and '.join(differing)}; delete it or choose another folder"
                 )
-            say(f"{out} is prepared already: {info['num_faces']:,} faces")
+            log.info(f"{out} is prepared already: {info['num_faces']:,} faces")
             return out
         source = "FaceAPI68 on the crops" if celeba.points68 is None else "landmarks_68.npz"
         writer = PackWriter(out, landmark_source=source, **header)
         size = most * (3 * HR_SIZE**2 + 700)
         free = check_disk_space(out, size - writer.num_faces * 3 * HR_SIZE**2, f"the pack of {most:,} faces")
-        say(f"{most:,} faces from {celeba.images.path}: a pack of {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)")
+        log.info(f"{most:,} faces from {celeba.images.path}: a pack of {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)")
         if celeba.missing:
-            say(f"{len(celeba.missing):,} listed pictures are not there, the first {celeba.missing[0]}: left out")
+            log.info(f"{len(celeba.missing):,} listed pictures are not there, the first {celeba.missing[0]}: left out")
         if writer.consumed:
-            say(f"going on after {writer.consumed:,} faces")
+            log.info(f"going on after {writer.consumed:,} faces")
         cropper = Cropper(celeba.images, points, max_outside)
         workers = min(os.cpu_count() or 1, MAX_WORKERS) if workers is None else workers
         try:
@@ -110,11 +110,11 @@ def prepare(
             info = _finish(writer, split)
         finally:
             writer.close()
-    say(summary(info, out))
+    log.info(summary(info, out))
     return out
 
 
-def find_or_prepare(data_root: str | Path, *, say: Callable[[str], None] = print) -> Path:
+def find_or_prepare(data_root: str | Path) -> Path:
     """Return the pack behind a data root: the root itself, or a raw CelebA folder's, which is prepared once.
 
     The pack is made beside the raw folder as ``<folder>_pack``, or in the user's cache where that is read-only.
@@ -131,9 +131,9 @@ def find_or_prepare(data_root: str | Path, *, say: Callable[[str], None] = print
             return beside
         raise OfhkitError(f"no data in {root}: make that folder and {WHAT_GOES_WHERE}, or name a prepared pack")
     if is_pack(beside) or is_writable(beside.parent):
-        return prepare(root, beside, say=say)
+        return prepare(root, beside)
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
-    return prepare(root, cache_dir() / "packs" / f"{root.resolve().stem}-{key}", say=say)
+    return prepare(root, cache_dir() / "packs" / f"{root.resolve().stem}-{key}")
 
 
 def summary(info: dict, out: Path) -> str:

@@ -8,6 +8,7 @@ twice or frozen in between; no network is wrapped, so the names in checkpoints a
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d
 from ofhkit.runtime import progress
-from ofhkit.runtime.launchers import RankInfo, find_rank, refuse_unannounced
+from ofhkit.runtime.launchers import RankInfo, find_rank
 
 _STEP_TIMEOUT = timedelta(minutes=30)  # one collective operation of a training step
 _PATIENCE = timedelta(days=2)  # what rank 0 does alone: preparing data, fitting
@@ -61,7 +62,7 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
         OfhkitError: not started by that launcher, more processes than GPUs, nobody else came.
     """
     if launcher == "none":
-        refuse_unannounced()
+        _refuse_unannounced()
         yield
         return
     place = find_rank(launcher)
@@ -82,6 +83,16 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
         _job.clear()
         dist.destroy_process_group()  # else what is left of it may abort the process at its end
     progress.silence(False)
+
+
+def _refuse_unannounced() -> None:
+    """Fail if torchrun started several processes but ``--launcher`` was not given.
+
+    Raises:
+        OfhkitError: says what to add.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise OfhkitError(f"torchrun started {os.environ['WORLD_SIZE']} processes: add --launcher pytorch")
 
 
 def _join(place: RankInfo, device: str) -> None:

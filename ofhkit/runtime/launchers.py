@@ -90,16 +90,6 @@ def _port(launcher: str, given: Mapping[str, str]) -> str:
     return str(20000 + number % 20000)
 
 
-def refuse_unannounced() -> None:
-    """Fail if torchrun started several processes but ``--launcher`` was not given.
-
-    Raises:
-        OfhkitError: says what to add.
-    """
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise OfhkitError(f"torchrun started {os.environ['WORLD_SIZE']} processes: add --launcher pytorch")
-
-
 def _first_host(given: Mapping[str, str]) -> str | None:
     """The first machine of Slurm's list, which it writes as ``node[03-05,9]``."""
     nodes = given.get("SLURM_JOB_NODELIST") or given.get("SLURM_NODELIST")

@@ -152,7 +152,7 @@ def test_untrained_configurations_are_listed_with_their_commands(configs, traine
     ("arguments", "message"),
     [
         (["--stages", "inpainters"], "no stage 'inpainters'; did you mean 'inpainter'?"),
-        (["--budget", "-1"], "--budget must be positive"),
+        (["--budget", "-1"], "--budget: -1 is no positive number"),
         (["--device", "gpu"], "--device takes auto, cpu, cuda or mps, got 'gpu'"),
         (["--cfg-options", "model.upsampler.type=FSRCN"], "did you mean 'FSRCNN'?"),
         (["--data-root", "nowhere"], "no data in nowhere"),

@@ -7,8 +7,6 @@ import shutil
 import stat
 import sys
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +16,6 @@ from filelock import FileLock, Timeout
 
 from ofhkit.errors import OfhkitError, did_you_mean
 
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, zlib.error, zipfile.BadZipFile)
-"""What NumPy raises over a damaged file."""
 ASSETS = Path(__file__).parent / "assets"
 
 

@@ -247,7 +247,7 @@ def from_json(path: Path) -> Config:
     """
     try:
         return Config(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise OfhkitError(f"{path}: no readable stored configuration ({error})") from None
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ofhkit.data.npz import UNREADABLE, read_npz
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import UNREADABLE
 from ofhkit.registry import DATASETS
 
 _INFO = {"name": str, "template": list, "data_hash": str, "landmark_source": str, "num_faces": int, "image_size": int}
 FORMAT, VERSION = "ofhkit-pack", 1
 SPLITS = ("train", "val", "test")
+_BYTES = 8192  # of the index for a face, at the most
 INDEX_KEYS = ("names", "split", "points5", "landmarks")
 
 
@@ -109,16 +110,14 @@ class PackedFaces(torch.utils.data.Dataset):
         if limit is not None and limit < 1:
             raise OfhkitError(f"limit must be 1 or more, got {limit}")
         try:
-            with np.load(self.root / "index.npz") as index:
-                self.names = index["names"]
-                self.points5 = index["points5"]
-                self.landmarks = index["landmarks"]
-                of_split = index["split"]
+            most = _BYTES * (self.info["num_faces"] + 1)
+            self.names, of_split, self.points5, self.landmarks = read_npz(self.root / "index.npz", INDEX_KEYS, most)
             rows = np.flatnonzero(of_split == SPLITS.index(split))
-            counts = {len(self.names), len(self.points5), len(self.landmarks), len(of_split)}
-            if counts != {self.info["num_faces"]}:
-                raise ValueError(f"it is of {counts} faces, pack.json of {self.info['num_faces']}")
-        except UNREADABLE as error:
+            count = self.info["num_faces"]
+            shapes = [array.shape for array in (self.names, of_split, self.points5, self.landmarks)]
+            if shapes != [(count,), (count,), (count, 5, 2), (count, 68, 2)]:
+                raise ValueError(f"its arrays have the shapes {shapes}, pack.json says {count} faces")
+        except ValueError as error:
             raise OfhkitError(f"{self.root / 'index.npz'} cannot be read ({error}); prepare the pack again") from None
         if not len(rows):
             raise OfhkitError(f"the pack {self.root} has no {split} faces; prepare it with another --split")

@@ -144,6 +144,9 @@ def check_run(config: Any, options: Options) -> None:
     """
     if not 0 < options.budget < math.inf:
         raise OfhkitError(f"--budget must be a positive number, got {options.budget}")
+    for key in ("model", "data", "stages", "runtime"):
+        if not isinstance(config.get(key), Mapping):
+            raise OfhkitError(f"{key} is missing: a training needs it, as a file below configs/ shows")
     pick_device(options.device)
     for name in options.stages or ():
         if name not in config.stages:

@@ -11,10 +11,24 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
 SECONDS, MEGABYTES = 30, 1024  # for one file, above what the process takes before the first
+
+
+@contextmanager
+def limited(megabytes: int = MEGABYTES) -> Iterator[None]:
+    """Let this process take so much more address space than it has, and no more."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + megabytes * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def put_through(door: str, folder: Path) -> dict[str, tuple[str, str, float]]:
@@ -56,14 +70,12 @@ def main() -> None:
 
     door, folder = DOORS[sys.argv[1]](), Path(sys.argv[2])
     signal.signal(signal.SIGALRM, _too_long)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEGABYTES * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name in sys.stdin.read().splitlines():
-        outcome, said = _one(door, folder / name)
-        above = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
-        print(json.dumps([name, outcome, said, round(above, 1)]), flush=True)
+    with limited():
+        for name in sys.stdin.read().splitlines():
+            outcome, said = _one(door, folder / name)
+            above = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
+            print(json.dumps([name, outcome, said, round(above, 1)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ofhkit.data.npz import read_npz
 from ofhkit.data.pictures import FolderImages, ZipImages
 from ofhkit.errors import OfhkitError
-from ofhkit.files import UNREADABLE
 
 IMAGES = "img_align_celeba"
+_BYTES = 8192  # of landmarks_68.npz for a face, at the most
 LANDMARK_LIST, PARTITION_LIST = "list_landmarks_align_celeba", "list_eval_partition"
 POINTS_68 = "landmarks_68.npz"
 FOLDERS = ("", "Anno", "Eval", "Img")
@@ -89,7 +90,7 @@ def parse_landmarks(text: str, label: str) -> dict[str, np.ndarray]:
     rows = _rows(text)
     number, first = next(rows, (1, []))
     count = None
-    if len(first) == 1 and first[0].isdecimal():
+    if len(first) == 1 and first[0].isdecimal() and len(first[0]) < 20:
         count = int(first[0])
         number, first = next(rows, (2, []))
     if [c.lower() for c in first if c.lower() != "image_id"] != COLUMNS.split():
@@ -181,9 +182,9 @@ def _find_points68(root: Path, names: list[str]) -> np.ndarray | None:
     if path is None:
         return None
     try:
-        with np.load(path) as file:
-            known, points = file["names"], file["points"].astype(np.float32)
-    except UNREADABLE as error:
+        known, points = read_npz(path, ("names", "points"), _BYTES * (len(names) + 1000))
+        points = points.astype(np.float32)
+    except (TypeError, ValueError) as error:
         raise OfhkitError(f"{path} holds no arrays 'names' (N,) and 'points' (N, 68, 2) ({error})") from None
     if known.ndim != 1 or points.shape != (len(known), 68, 2):
         raise OfhkitError(f"{path}: 'names' is {known.shape} and 'points' {points.shape}; expected (N,) and (N, 68, 2)")

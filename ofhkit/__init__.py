@@ -3,20 +3,31 @@
 Importing the package is cheap; torch and mmengine are loaded when something is used.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ofhkit.runtime.version import __version__
 
-__all__ = ["Result", "__version__", "hallucinate", "load_model"]
-
-
 if TYPE_CHECKING:
-    from ofhkit.apis import Result, hallucinate, load_model
+    from ofhkit.commands.train import Options, train
+    from ofhkit.evaluation.compare import compare
+    from ofhkit.models.inference import Result, hallucinate
+    from ofhkit.zoo import load_model
+    from ofhkit.zoo.release import export_weights
+
+_DOORS = {
+    "Options": "commands.train",
+    "Result": "models.inference",
+    "compare": "evaluation.compare",
+    "export_weights": "zoo.release",
+    "hallucinate": "models.inference",
+    "load_model": "zoo",
+    "train": "commands.train",
+}
+__all__ = ["Options", "Result", "__version__", "compare", "export_weights", "hallucinate", "load_model", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from ofhkit import apis
-
-        return getattr(apis, name)
+    if name in _DOORS:
+        return getattr(importlib.import_module(f"ofhkit.{_DOORS[name]}"), name)
     raise AttributeError(f"module 'ofhkit' has no attribute {name!r}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ofhkit.config import load_config, to_json
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo.weights import save_weights
 
 ROOT = Path(__file__).parents[1]
 FSRCNN = dict(type="FSRCNN", channels=4, map_channels=2, num_blocks=1)

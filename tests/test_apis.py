@@ -11,7 +11,7 @@ import torch
 import ofhkit
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo.weights import save_weights
 
 MODEL = dict(
     type="FaceHallucinator",

@@ -15,7 +15,7 @@ FLOORS = {
     "models": 2, "data": 2,
     "models/pipeline": 3, "rendering": 3, "metrics": 3,
     "evaluation": 4, "training": 4, "zoo": 4,
-    "apis": 5, "commands": 5, "export": 5, "restoration": 5, "testing": 5,
+    "commands": 5, "export": 5, "restoration": 5, "testing": 5,
 }  # fmt: skip
 
 

@@ -8,11 +8,13 @@ import pytest
 from pipeline_maker import FSRCNN, INPAINTER, ROOT
 from test_plugins import clean, install  # noqa: F401 (a fixture)
 
-from ofhkit import apis
+from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
+from ofhkit.evaluation.compare import compare
 from ofhkit.registry import ROLES, plugins
 from ofhkit.testing import check
+from ofhkit.zoo import load_model
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/roles.md").read_text(), re.M | re.S)
 NAMES = {
@@ -88,7 +90,7 @@ def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_pat
     write(tmp_path / "site")
     config, work = tmp_path / "all.py", tmp_path / "work"
     config.write_text(CONFIG.format(base=str(ROOT / "configs/ofhnet_celeba.py"), model=FULL))
-    file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
+    file = train(config, Options(work_dir=work, device="cpu"))
     printed = capsys.readouterr()
     assert printed.out.count("my hook: iteration") == 2
     assert json.loads((work / "all/upsampler/stage.json").read_text())["spec"]["hooks"]["mine"]["every"] == 2
@@ -97,14 +99,14 @@ def test_one_configuration_of_nothing_but_strangers_trains_and_tabulates(tmp_pat
     assert closing["metrics"]["MAE"]["higher_is_better"] is False
     best = min(row["MAE"] for row in closing["rows"])
     assert f"| **{best:.4f}** |" in printed.out  # bold where it is least
-    rows = apis.compare([config], work, out=tmp_path / "out", device="cpu")
+    rows = compare([config], work, out=tmp_path / "out", device="cpu")
     assert rows[-1]["method"] == "mine"
     assert 0 < rows[-1]["MAE"] < 1
     report = (tmp_path / "out/report.html").read_text()
     assert '"title": "Summary"' in report
     assert "mine: " in report
     assert "section 'Broken' of the report is left out: KeyError" in capsys.readouterr().err
-    assert apis.load_model(file, "cpu").scale == 8
+    assert load_model(file, "cpu").scale == 8
 
 
 def test_a_strangers_pipeline_keeps_its_settings(tmp_path):
@@ -112,8 +114,8 @@ def test_a_strangers_pipeline_keeps_its_settings(tmp_path):
     config, work = tmp_path / "own.py", tmp_path / "work"
     model = 'type="MyHallucinator", gain=0.5, losses=dict(gradient=dict(type="MyGradientLoss")),'
     config.write_text(CONFIG.format(base=str(ROOT / "configs/fsrcnn_celeba.py"), model=model))
-    file = apis.train(config, apis.Options(work_dir=work, device="cpu"))
-    model = apis.load_model(file, "cpu")
+    file = train(config, Options(work_dir=work, device="cpu"))
+    model = load_model(file, "cpu")
     assert (type(model).__name__, model.gain) == ("MyHallucinator", 0.5)
 
 

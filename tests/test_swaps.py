@@ -7,10 +7,11 @@ import torch
 from pipeline_maker import FSRCNN, INPAINTER, ROOT, write_pack
 from test_components import CASES, SMALL, arguments
 
-from ofhkit import apis
+from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.registry import LOSSES, ROLES
 from ofhkit.testing.samples import sample_batch
+from ofhkit.zoo import load_model
 
 PLACES = {
     "inpainter": "model.inpainter",
@@ -99,8 +100,8 @@ def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
     (tmp_path / "tiny.py").write_text("\n".join(f"{k} = {v!r}" for k, v in config.items()))
     given = {"type": name, **SMALL.get(name, {})}
     options = {f"{key}.{argument}": value for argument, value in given.items()}
-    file = apis.train(tmp_path / "tiny.py", apis.Options(work_dir=tmp_path, device="cpu"), cfg_options=options)
-    model = apis.load_model(file, "cpu")
+    file = train(tmp_path / "tiny.py", Options(work_dir=tmp_path, device="cpu"), cfg_options=options)
+    model = load_model(file, "cpu")
     batch = sample_batch()
     with torch.no_grad():
         sr = model(batch["lr"], batch["mask"])

@@ -17,7 +17,8 @@ from ofhkit.evaluation.compare import compare
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
 from ofhkit.rendering import SyntheticFaces
-from ofhkit.training.checkpoint import load_weights, save_weights
+from ofhkit.zoo.release import export_weights
+from ofhkit.zoo.weights import load_weights, save_weights
 
 LICENCE = "for non-commercial research only (WEIGHTS_LICENSE)"
 
@@ -36,7 +37,7 @@ def shelf(tmp_path, monkeypatch):
 
 
 def test_a_released_model_is_found_by_name_and_states_its_licence(run, shelf, capsys):
-    file = zoo.export_weights(run, shelf / "tiny.safetensors", LICENCE, "smooth noise")
+    file = export_weights(run, shelf / "tiny.safetensors", LICENCE, "smooth noise")
     assert zoo.zoo() == {"tiny": file}
     model = ofhkit.load_model("tiny", "cpu")
     assert capsys.readouterr().err == f"tiny: {LICENCE}\n"
@@ -56,8 +57,8 @@ def test_a_network_that_knows_faces_of_one_size_only_is_loaded(tmp_path):
 
 
 def test_half_precision_is_smaller_and_answers_alike(run, tmp_path):
-    half = zoo.export_weights(run, tmp_path / "half.safetensors", LICENCE)
-    full = zoo.export_weights(run, tmp_path / "full.safetensors", LICENCE, half=False)
+    half = export_weights(run, tmp_path / "half.safetensors", LICENCE)
+    full = export_weights(run, tmp_path / "full.safetensors", LICENCE, half=False)
     tensors = {path: sum(t.nbytes for t in load_weights(path)[0].values()) for path in (half, full)}
     assert tensors[half] < 0.7 * tensors[full]
     image, mask = np.random.default_rng(0).random((2, 16, 16, 3)), np.zeros((2, 16, 16))
@@ -70,12 +71,12 @@ def test_weights_that_16_bits_cannot_hold_are_not_released(run, tmp_path):
     tensors["upsampler.deconv.weight"][:] = 1e6
     save_weights(run / "model.safetensors", tensors, header)
     with pytest.raises(OfhkitError, match=r"in 16 bits: the tensor 'upsampler\.deconv\.weight' holds NaN or infinity"):
-        zoo.export_weights(run, tmp_path / "out.safetensors", LICENCE)
-    zoo.export_weights(run, tmp_path / "out.safetensors", LICENCE, half=False)
+        export_weights(run, tmp_path / "out.safetensors", LICENCE)
+    export_weights(run, tmp_path / "out.safetensors", LICENCE, half=False)
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(run, shelf):
-    zoo.export_weights(run, shelf / "ofhnet.safetensors", LICENCE)
+    export_weights(run, shelf / "ofhnet.safetensors", LICENCE)
     with pytest.raises(OfhkitError, match=r"no model 'ofhnt' ships with ofhkit, .* did you mean 'ofhnet'"):
         ofhkit.load_model("ofhnt")
     with pytest.raises(OfhkitError, match=r"no weights .*absent.safetensors"):
@@ -105,7 +106,7 @@ def results_of(run, path, rows=None):
 
 def test_scores_are_taken_only_from_results_of_these_weights(run, tmp_path):
     out, results = tmp_path / "out.safetensors", tmp_path / "results.json"
-    zoo.export_weights(run, out, LICENCE, results=results_of(run, results))
+    export_weights(run, out, LICENCE, results=results_of(run, results))
     assert load_weights(out)[1]["metrics"] == {"PSNR": 23.5, "num_images": 5, "test_data": "faces"}
     own = json.loads(results.read_text())["rows"][1]
     for rows, message in (
@@ -113,26 +114,26 @@ def test_scores_are_taken_only_from_results_of_these_weights(run, tmp_path):
         ([own, {**own, "method": "IN+bicubic"}], "has 2 rows of these weights"),
     ):
         with pytest.raises(OfhkitError, match=message):
-            zoo.export_weights(run, out, LICENCE, results=results_of(run, results, rows))
+            export_weights(run, out, LICENCE, results=results_of(run, results, rows))
     for text in ("[]", '{"protocol": {}, "rows": [3]}'):
         results.write_text(text)
         with pytest.raises(OfhkitError, match=r"is not a results\.json"):
-            zoo.export_weights(run, out, LICENCE, results=results)
+            export_weights(run, out, LICENCE, results=results)
 
 
 def test_the_scores_of_a_comparison_are_those_of_the_methods_own_row(run, tmp_path):
     rows = compare([], run.parent, out=tmp_path / "out", device="cpu", quick=True)
     assert [row["method"] for row in rows][-2:] == ["IN+bicubic", "IN+FSRCNN"]
-    file = zoo.export_weights(run, tmp_path / "a.safetensors", LICENCE, results=tmp_path / "out/results.json")
+    file = export_weights(run, tmp_path / "a.safetensors", LICENCE, results=tmp_path / "out/results.json")
     assert load_weights(file)[1]["metrics"]["PSNR"] == rows[-1]["PSNR"] != rows[-2]["PSNR"]
 
 
 def test_a_release_is_given_new_scores_and_keeps_all_else(run, tmp_path):
-    file = zoo.export_weights(run, tmp_path / "zoo/tiny.safetensors", LICENCE, "smooth noise")
+    file = export_weights(run, tmp_path / "zoo/tiny.safetensors", LICENCE, "smooth noise")
     tensors, header = load_weights(file)
     mark = hashlib.sha256(file.read_bytes()).hexdigest()
     rows = [{"method": "IN+FSRCNN", "PSNR": 20.0, "checkpoint_sha256": mark}]
-    zoo.export_weights(file, file, results=results_of(run, tmp_path / "results.json", rows))
+    export_weights(file, file, results=results_of(run, tmp_path / "results.json", rows))
     again, rescored = load_weights(file)
     assert {k: (v.dtype, v.tolist()) for k, v in again.items()} == {
         k: (v.dtype, v.tolist()) for k, v in tensors.items()
@@ -144,7 +145,7 @@ def test_a_release_is_given_new_scores_and_keeps_all_else(run, tmp_path):
 def test_a_licence_of_several_lines_is_refused(run, tmp_path):
     for licence in ("two\nlines", ""):
         with pytest.raises(OfhkitError, match="the licence is one line"):
-            zoo.export_weights(run, tmp_path / "out.safetensors", licence)
+            export_weights(run, tmp_path / "out.safetensors", licence)
 
 
 @pytest.mark.parametrize("name", sorted(zoo.zoo()))

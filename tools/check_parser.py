@@ -27,7 +27,7 @@ def main() -> None:
     from ofhkit.evaluation.scoring import PARSER
     from ofhkit.registry import PARSERS
     from ofhkit.rendering import SyntheticFaces
-    from ofhkit.training.checkpoint import load_strictly, load_weights
+    from ofhkit.zoo.weights import load_strictly, load_weights
 
     network = PARSERS.build(dict(type="FaceParser", weights=None if args.weights else PARSER))
     if args.weights:

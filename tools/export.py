@@ -27,8 +27,8 @@ def main() -> None:
 
     import torch
 
-    from ofhkit.apis import load_model
     from ofhkit.export import export, sample, throughput
+    from ofhkit.zoo import load_model
 
     if args.threads:
         torch.set_num_threads(args.threads)

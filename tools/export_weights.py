@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--float32", action="store_true", help="keep kernels in 32 bits (twice as large)")
     args = parser.parse_args()
 
-    from ofhkit import apis
+    from ofhkit.zoo.release import export_weights
 
-    out = apis.export_weights(args.run, args.out, args.licence, args.data, args.results, half=not args.float32)
+    out = export_weights(args.run, args.out, args.licence, args.data, args.results, half=not args.float32)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 

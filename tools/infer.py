@@ -43,17 +43,17 @@ def main() -> int:
     launcher(parser)
     args = parser.parse_args()
 
-    from ofhkit import apis
     from ofhkit.restoration import HoleOptions, Restorer, restore_files
     from ofhkit.restoration.holes import parse_box, parse_color
-    from ofhkit.runtime.distributed import is_main
+    from ofhkit.runtime.distributed import is_main, processes
+    from ofhkit.zoo import DEFAULT_MODEL, load_model
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in a sentence of our own
     hole = HoleOptions(
         args.mask, [parse_box(b) for b in args.box], [parse_color(c) for c in args.color], args.invert_mask
     )
-    with apis.processes(args.launcher, args.device):
-        model = apis.load_model(args.model or apis.DEFAULT_MODEL, args.device)
+    with processes(args.launcher, args.device):
+        model = load_model(args.model or DEFAULT_MODEL, args.device)
         restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():

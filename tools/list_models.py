@@ -15,9 +15,9 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     Parser(__doc__).parse_args()
 
-    from ofhkit.apis import DEFAULT_MODEL, zoo
     from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, ParsingIoU
-    from ofhkit.training.checkpoint import load_weights
+    from ofhkit.zoo import DEFAULT_MODEL, zoo
+    from ofhkit.zoo.weights import load_weights
 
     shown = (PSNR, SSIM, LPIPS, NRMSE, ParsingIoU)
     shipped = zoo()

@@ -32,11 +32,12 @@ def main() -> None:
     parser.add_argument("--sweep-limit", type=whole(1), default=200, metavar="N", help="faces for that (default: 200)")
     args = parser.parse_args()
 
-    from ofhkit import apis
     from ofhkit.config import parse_options
+    from ofhkit.evaluation.compare import compare
+    from ofhkit.runtime.distributed import processes
 
-    with apis.processes(args.launcher, args.device):
-        apis.compare(
+    with processes(args.launcher, args.device):
+        compare(
             args.configs,
             work_dir=args.work_dir,
             data_root=args.data_root,

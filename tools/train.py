@@ -26,10 +26,11 @@ def main() -> None:
     again.add_argument("--fresh", action="store_true", help="start anew; earlier results are set aside")
     args = parser.parse_args()
 
-    from ofhkit import apis
+    from ofhkit.commands.train import Options, train
     from ofhkit.config import parse_options
+    from ofhkit.runtime.distributed import processes
 
-    options = apis.Options(
+    options = Options(
         work_dir=args.work_dir,
         budget=args.budget,
         stages=tuple(args.stages) if args.stages else None,
@@ -37,8 +38,8 @@ def main() -> None:
         amp=args.amp,
         fresh=args.fresh,
     )
-    with apis.processes(args.launcher, args.device):
-        apis.train(args.config, options, args.data_root, parse_options(args.cfg_options), args.seed)
+    with processes(args.launcher, args.device):
+        train(args.config, options, args.data_root, parse_options(args.cfg_options), args.seed)
 
 
 if __name__ == "__main__":

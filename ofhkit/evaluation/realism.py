@@ -19,8 +19,8 @@ from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS
 from ofhkit.runtime.devices import device_of, pick_device
-from ofhkit.training.checkpoint import load_strictly, load_weights
 from ofhkit.training.curriculum import WEIGHTS, Options, run_curriculum
+from ofhkit.zoo.weights import load_strictly, load_weights
 
 __all__ = ["measure_realism", "realism_table"]
 

@@ -1,8 +1,8 @@
 """From anybody's picture to a restored one: reading, the hole, the face, the network, and honest results."""
 
+from ofhkit.models.inference import Result, hallucinate
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
-from ofhkit.restoration.inference import Result, hallucinate
 from ofhkit.restoration.pictures import Picture, read_pictures, to_picture
 from ofhkit.restoration.restorer import Outcome, RestoredFace, Restorer
 from ofhkit.restoration.session import restore_files

@@ -15,11 +15,11 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.alignment import transform_points
 from ofhkit.functional.images import to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
+from ofhkit.models.inference import device_of, faster, run_batches
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.restoration.composition import in_the_form_of, paste_back
 from ofhkit.restoration.faces import FaceFinder, Seen, scaling, see
 from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
-from ofhkit.restoration.inference import device_of, faster, run_batches
 from ofhkit.restoration.pictures import Picture
 from ofhkit.restoration.specks import fill_specks
 

@@ -32,11 +32,12 @@ from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
 from ofhkit.runtime.progress import clock, log
 from ofhkit.runtime.version import __version__
-from ofhkit.training.checkpoint import component_weights, list_checkpoints, load_strictly, load_weights, save_weights
+from ofhkit.training.checkpoint import list_checkpoints
 from ofhkit.training.loop import train_stage
-from ofhkit.training.runs import CONFIG, MODEL, keep_finished
+from ofhkit.training.runs import CONFIG, keep_finished
 from ofhkit.training.stage import Context, Stage, digest
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS
+from ofhkit.zoo.weights import MODEL, component_weights, load_strictly, load_weights, save_weights
 
 WEIGHTS = "weights.safetensors"
 

@@ -18,7 +18,7 @@ from ofhkit.files import atomic_write
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main, rank
 from ofhkit.runtime.progress import log
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo.weights import save_weights
 
 BEST = "best.safetensors"
 BROKEN = "broken_batch.json"

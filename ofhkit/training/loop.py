@@ -21,12 +21,12 @@ from ofhkit.registry import DEGRADATIONS, HOOKS, METRICS
 from ofhkit.runtime.devices import amp_dtype, reseed, set_tf32
 from ofhkit.runtime.distributed import average, convert_sync_layers, is_main, rank, world_size
 from ofhkit.runtime.progress import log
-from ofhkit.training.checkpoint import component_weights, load_strictly, load_weights
 from ofhkit.training.hooks import BEST, AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
 from ofhkit.training.monitor import Progress, SampleGrid, Validate, pick_visualizer
 from ofhkit.training.optim import build_schedulers
 from ofhkit.training.runner import Runner
 from ofhkit.training.stage import Context, Stage
+from ofhkit.zoo.weights import component_weights, load_strictly, load_weights
 
 # Compiled, the first two draw other numbers and lose the others' gradients, and the third takes an inexact form.
 _EAGER = (GlobalDropout, SynchronisedBatchNorm2d, Fitted)

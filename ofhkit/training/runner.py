@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import is_main, on_main
 from ofhkit.runtime.progress import log
-from ofhkit.training.checkpoint import check_fit, load_checkpoint, load_strictly, newest_checkpoint, save_checkpoint
+from ofhkit.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from ofhkit.training.stage import Stage
+from ofhkit.zoo.weights import check_fit, load_strictly
 
 _MMENGINE_DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 

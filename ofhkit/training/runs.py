@@ -18,10 +18,11 @@ from typing import Any
 from ofhkit.config import from_json
 from ofhkit.config.check import complete
 from ofhkit.errors import OfhkitError
+from ofhkit.zoo.weights import MODEL
 
-__all__ = ["CONFIG", "KEPT", "MODEL", "find_run", "finished_runs", "keep_finished", "name_run"]
+__all__ = ["CONFIG", "KEPT", "find_run", "finished_runs", "keep_finished", "name_run"]
 
-CONFIG, MODEL = "config.json", "model.safetensors"
+CONFIG = "config.json"
 KEPT = "before-{}"
 _LONGEST = 120  # characters of a folder's name
 

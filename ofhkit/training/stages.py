@@ -23,10 +23,10 @@ from ofhkit.models.losses.adversarial import AdversarialLoss, gradient_share, wh
 from ofhkit.registry import DEGRADATIONS, DISCRIMINATORS, HALLUCINATORS, LANDMARK_PRIORS, LOSSES, PIPELINE, STAGES
 from ofhkit.runtime.distributed import average
 from ofhkit.runtime.progress import Progress
-from ofhkit.training.checkpoint import load_strictly, load_weights
 from ofhkit.training.optim import check_training
 from ofhkit.training.stage import Context, Stage, freeze
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS, true_landmarks, worth_a_table
+from ofhkit.zoo.weights import load_strictly, load_weights
 
 _SHARE_INTERVAL = 50  # steps between two measurements of the adversary's share, which costs two backward passes
 

@@ -14,7 +14,7 @@ from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import gather, is_main, on_main, rank, world_size
 from ofhkit.runtime.progress import Progress
-from ofhkit.training.checkpoint import load_weights, save_weights
+from ofhkit.zoo.weights import load_weights, save_weights
 
 TRUE_LANDMARKS = "true_landmarks.safetensors"
 _BATCH = 64  # always the same faces together, so that every run gets the same bits

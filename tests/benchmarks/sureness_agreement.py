@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 import ofhkit
+from ofhkit.models.inference import run_batches
 from ofhkit.registry import DATASETS, DEGRADATIONS
-from ofhkit.restoration.inference import run_batches
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:

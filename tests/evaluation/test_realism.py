@@ -6,7 +6,7 @@ import pytest
 import torch
 from celeba_maker import MadeCelebA
 
-from ofhkit.apis import Options
+from ofhkit.commands.train import Options
 from ofhkit.data.celeba.prepare import prepare
 from ofhkit.evaluation.realism import landmark_errors, measure_realism, realism_table
 

@@ -18,7 +18,7 @@ from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files
 from ofhkit.restoration.writing import WARNING
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 FACE = np.asarray(Image.open(ROOT / "tests/data/golden_det224.png").convert("RGB"))

@@ -21,7 +21,7 @@ from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files, re
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.sources import collect
 from ofhkit.restoration.writing import WARNING
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 PHOTO_FILE = ROOT / "tests/data/golden_det224.png"

@@ -11,10 +11,10 @@ from PIL import Image
 from pipeline_maker import INPAINTER, ROOT
 from process_maker import finish, start
 
-from ofhkit.apis import load_model
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import HoleOptions, Restorer, restore_files
-from ofhkit.training.checkpoint import save_weights
+from ofhkit.zoo import load_model
+from ofhkit.zoo.weights import save_weights
 
 MODEL = dict(type="FaceHallucinator", inpainter=INPAINTER, upsampler=dict(type="Bicubic"))
 BOX = "4,4,6,6"

@@ -8,10 +8,11 @@ import torch
 from pipeline_maker import ROOT, write_pack
 from torch import nn
 
-from ofhkit.apis import Options, train
+from ofhkit.commands.train import Options, train
 from ofhkit.registry import INPAINTERS
-from ofhkit.training.checkpoint import load_checkpoint, load_weights
+from ofhkit.training.checkpoint import load_checkpoint
 from ofhkit.training.hooks import SaveCheckpoint
+from ofhkit.zoo.weights import load_weights
 
 CONFIG = """
 _base_ = {base!r}

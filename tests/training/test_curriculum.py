@@ -12,10 +12,12 @@ from celeba_maker import MadeCelebA
 from curriculum_maker import ENVIRONMENT, OFHNET, command, write_config
 from safetensors.numpy import load_file
 
-from ofhkit.apis import Options, compare, load_model, train
+from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
-from ofhkit.training.checkpoint import load_weights, save_weights
+from ofhkit.evaluation.compare import compare
 from ofhkit.training.curriculum import _is_done
+from ofhkit.zoo import load_model
+from ofhkit.zoo.weights import load_weights, save_weights
 
 METHODS = ["mean face", "Telea+bicubic", "IN+bicubic", "IN+Ma", "IN+FSRCNN", "OFHNet"]
 

@@ -19,7 +19,7 @@ from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
 from process_maker import finish, normalise, play, start
 from safetensors.torch import load_file
 
-from ofhkit.apis import Options, train
+from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import on_main, processes
 from ofhkit.runtime.launchers import find_rank

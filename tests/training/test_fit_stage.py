@@ -6,11 +6,12 @@ import pytest
 import torch
 from pipeline_maker import ROOT, write_pack
 
-from ofhkit import apis
+from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, STAGES
+from ofhkit.zoo import load_model
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +19,10 @@ def pack(tmp_path_factory):
     return write_pack(tmp_path_factory.mktemp("fit") / "pack")
 
 
-def train(pack, work, **options):
-    return apis.train(
+def fit(pack, work, **options):
+    return train(
         ROOT / "configs/gaussian/gaussian_bicubic_celeba.py",
-        apis.Options(work_dir=work, device="cpu", budget=0.01),
+        Options(work_dir=work, device="cpu", budget=0.01),
         pack,
         cfg_options=options,
     )
@@ -30,7 +31,7 @@ def train(pack, work, **options):
 @pytest.mark.parametrize("size", [16, 32])
 def test_an_inpainter_is_fitted_to_the_clean_training_faces(pack, tmp_path, size):
     options = {"data.degradation.size": size, "model.upsampler.scale": 128 // size}
-    model = apis.load_model(train(pack, tmp_path, **options), "cpu")
+    model = load_model(fit(pack, tmp_path, **options), "cpu")
     train_faces = DATASETS.build(dict(type="PackedFaces", root=str(pack)), split="train")
     hr = torch.stack([torch.as_tensor(train_faces[i]["hr"]) for i in range(len(train_faces))]).float() / 255
     expected = GaussianInpainter()
@@ -43,11 +44,11 @@ def test_an_inpainter_is_fitted_to_the_clean_training_faces(pack, tmp_path, size
 
 
 def test_a_fit_is_shared_and_another_regularisation_is_another_fit(pack, tmp_path):
-    train(pack, tmp_path)
+    fit(pack, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "shared").glob("*/weights.safetensors")}
-    train(pack, tmp_path)
+    fit(pack, tmp_path)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shared").glob("*/weights.safetensors")} == before
-    train(pack, tmp_path, **{"model.inpainter.regularisation": 1e-3})
+    fit(pack, tmp_path, **{"model.inpainter.regularisation": 1e-3})
     specs = [json.loads(p.read_text())["spec"] for p in (tmp_path / "shared").glob("*/stage.json")]
     assert sorted(r["inpainter"]["regularisation"] for r in specs) == [3e-5, 1e-3]
 

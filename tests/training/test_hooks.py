@@ -12,11 +12,11 @@ from ofhkit.data.sampler import training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.metrics import PerImageMetric
 from ofhkit.runtime.devices import pick_device
-from ofhkit.training.checkpoint import load_weights
 from ofhkit.training.hooks import AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
 from ofhkit.training.loop import TrainLoop
 from ofhkit.training.monitor import Diagnostics, Progress, Validate, pick_visualizer
 from ofhkit.training.runner import Runner
+from ofhkit.zoo.weights import load_weights
 
 
 class Faces(torch.utils.data.Dataset):

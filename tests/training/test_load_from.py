@@ -8,9 +8,9 @@ from celeba_maker import MadeCelebA
 from curriculum_maker import write_config
 from safetensors.torch import load_file
 
-from ofhkit.apis import Options, train
+from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
-from ofhkit.training.checkpoint import load_weights, save_weights
+from ofhkit.zoo.weights import load_weights, save_weights
 
 STILL = 'stages["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0), schedule=None)\n'
 

@@ -9,7 +9,7 @@ from curriculum_maker import OFHNET, write_config
 from safetensors.torch import load_file
 from torch import nn
 
-from ofhkit.apis import Options, train
+from ofhkit.commands.train import Options, train
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss

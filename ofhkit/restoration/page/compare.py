@@ -18,10 +18,10 @@ from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import MAX_HOLE
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
+from ofhkit.models.inference import run_batches
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import LANDMARK_PRIORS
 from ofhkit.restoration.faces import scaling, see
-from ofhkit.restoration.inference import run_batches
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofhkit.models.inference import faster
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration.inference import faster
 from ofhkit.zoo import load_model, zoo
 
 __all__ = ["Method", "installed_methods"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from edsr_upsampler import EDSR, GradientLoss
 
-from ofhkit.apis import Options, compare, train
+from ofhkit import Options, compare, train
 from ofhkit.registry import LOSSES, UPSAMPLERS
 from ofhkit.testing import check_loss, check_upsampler
 

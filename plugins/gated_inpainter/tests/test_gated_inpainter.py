@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from gated_inpainter import GatedInpainter
 
-from ofhkit.apis import Options, compare, train
+from ofhkit import Options, compare, train
 from ofhkit.registry import INPAINTERS
 from ofhkit.testing import check_inpainter
 

@@ -9,10 +9,10 @@ from torch import nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import upsample_bicubic
 from ofhkit.models.pipeline import upsampler_inputs
+from ofhkit.models.uncertainty import spread_of
 from ofhkit.models.upsamplers import TrunkUpsampler
 from ofhkit.ops import fuse
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration.sureness import spread_of
 
 
 def pipeline(upsampler):

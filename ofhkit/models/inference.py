@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.uncertainty import spread_of
 from ofhkit.ops import fuse
-from ofhkit.restoration.sureness import spread_of
 from ofhkit.runtime.devices import device_of
 
 __all__ = ["Hallucinated", "Result", "device_of", "faster", "hallucinate", "run_batches"]

@@ -19,7 +19,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.models.fitted import Fitted
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import HALLUCINATORS, PIPELINE
-from ofhkit.training.checkpoint import load_strictly, load_weights
+from ofhkit.zoo.weights import load_strictly, load_weights
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "budget": (int, float),

@@ -1,8 +1,4 @@
-"""Pipelines by name: the weights that ship with the package, any file of ours, and how a release file is made.
-
-A release is one safetensors file under ``ofhkit/assets/zoo``. Its header holds all that using it needs: the components'
-configurations, scale, the template that faces are aligned to, what it was trained on, its scores and its licence.
-"""
+"""How a release file is made from a finished run."""
 
 from __future__ import annotations
 
@@ -13,72 +9,13 @@ from typing import Any
 
 import torch
 
-from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import ASSETS
+from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
-from ofhkit.models.pipeline import FaceHallucinator
-from ofhkit.runtime.devices import pick_device
-from ofhkit.runtime.progress import say
 from ofhkit.runtime.version import __version__
-from ofhkit.training.checkpoint import check_finite, save_weights
-from ofhkit.training.pipeline_file import open_pipeline
-from ofhkit.training.runs import MODEL
+from ofhkit.zoo.pipeline_file import open_pipeline
+from ofhkit.zoo.weights import MODEL, check_finite, save_weights
 
-__all__ = ["DEFAULT_MODEL", "export_weights", "find_weights", "load_model", "zoo"]
-
-FOLDER = ASSETS / "zoo"
-DEFAULT_MODEL = "ofhnet"
-SUFFIX = ".safetensors"
-
-
-def zoo() -> dict[str, Path]:
-    """Weights that ship with the package: name -> file, in alphabetical order.
-
-    >>> all(path.suffix == '.safetensors' for path in zoo().values())
-    True
-    """
-    return {path.stem: path for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
-
-
-def find_weights(name: str | Path) -> Path:
-    """Return the file of a model in the zoo, or of the path given.
-
-    Raises:
-        OfhkitError: neither a file nor a name; says the nearest name.
-    """
-    path, shipped = Path(name), zoo()
-    if str(name) in shipped:
-        return shipped[str(name)]
-    if path.is_dir():
-        path = path / MODEL
-    if path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1:
-        return path
-    remedy = did_you_mean(str(name), shipped) if shipped else f"name the {MODEL} that tools/train.py wrote"
-    raise OfhkitError(f"no model {str(name)!r} ships with ofhkit, and no such file exists; {remedy}")
-
-
-def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "auto") -> FaceHallucinator:
-    """Load a pipeline: one that ships with the package, by name, or the file that training wrote.
-
-    A licence that the file states is printed to standard error, in one line.
-
-    Args:
-        name: of :func:`zoo`, or a safetensors file with ofhkit's header, or a finished run's folder.
-        device: auto, cpu, cuda or mps.
-
-    Returns:
-        The pipeline in eval mode, with ``info`` (method, components, template, data, budget, seed, licence).
-
-    Raises:
-        OfhkitError: no such name or file, not one of ours, or weights that do not fit.
-    """
-    file = find_weights(name)
-    model, _, header = open_pipeline(file)
-    model.info = {"name": file.stem if file.name != MODEL else file.parent.name, **header}
-    model.info["template"] = header.get("template") or [list(point) for point in DEFAULT_TEMPLATE]
-    if header.get("licence"):
-        say(f"{model.info['name']}: {header['licence']}")
-    return model.to(pick_device(device) if isinstance(device, str) else device).eval()
+__all__ = ["export_weights"]
 
 
 def export_weights(

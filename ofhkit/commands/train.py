@@ -1,4 +1,4 @@
-"""What tools and notebooks call: train, compare, load_model, hallucinate, export_weights."""
+"""From a configuration file to a finished method: what ``tools/train.py`` does."""
 
 from __future__ import annotations
 
@@ -9,24 +9,11 @@ from typing import Any
 from ofhkit.config import load_config
 from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import resolve_data
-from ofhkit.restoration import Result, hallucinate
-from ofhkit.runtime.distributed import on_main, processes
+from ofhkit.runtime.distributed import on_main
 from ofhkit.training.curriculum import Options, check_run, run_curriculum
 from ofhkit.training.runs import name_run
-from ofhkit.zoo import DEFAULT_MODEL, export_weights, load_model, zoo
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "Options",
-    "Result",
-    "compare",
-    "export_weights",
-    "hallucinate",
-    "load_model",
-    "processes",
-    "train",
-    "zoo",
-]
+__all__ = ["Options", "train"]
 
 
 def train(

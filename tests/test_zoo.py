@@ -16,6 +16,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
+from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.rendering import SyntheticFaces
 from ofhkit.zoo.release import export_weights
 from ofhkit.zoo.weights import load_weights, save_weights
@@ -140,6 +141,24 @@ def test_a_release_is_given_new_scores_and_keeps_all_else(run, tmp_path):
     }
     assert rescored.pop("metrics") == {"PSNR": 20.0, "num_images": 5, "test_data": "faces"}
     assert rescored == header
+
+
+def test_a_release_takes_another_runs_inpainter(run, tmp_path):
+    other = tmp_path / "other/model.safetensors"
+    tensors, header = load_weights(run / "model.safetensors")
+    prior = GaussianInpainter()
+    prior.partial_fit(torch.rand(5, 3, 16, 16), torch.rand(5, 3, 128, 128))
+    prior.finalise()
+    own = {f"inpainter.{k}": v for k, v in prior.state_dict().items()}
+    model = {**header["model"], "inpainter": {"type": "GaussianInpainter"}}
+    upsampler = {k: v + 1 for k, v in tensors.items() if k.startswith("upsampler") and v.is_floating_point()}
+    save_weights(other, {**own, **upsampler}, {**header, "method": "Gaussian+x", "model": model})
+    file = zoo.export_weights(run, tmp_path / "mixed.safetensors", LICENCE, half=False, inpainter=other)
+    mixed = ofhkit.load_model(file, "cpu")
+    assert mixed.info["method"] == "Gaussian+FSRCNN"
+    assert "metrics" not in mixed.info
+    assert torch.equal(mixed.inpainter.covariance, prior.covariance)
+    assert all(torch.equal(v, tensors[f"upsampler.{k}"]) for k, v in mixed.upsampler.state_dict().items())
 
 
 def test_a_licence_of_several_lines_is_refused(run, tmp_path):

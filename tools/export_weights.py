@@ -7,7 +7,11 @@
     python tools/test.py configs/ofhnet_celeba.py --checkpoint ofhnet.safetensors --out outputs
     python tools/export_weights.py ofhnet.safetensors --out ofhnet.safetensors --results outputs/results.json
 
-The second pair gives a release file new scores; its tensors and its licence stay as they are.
+    python tools/export_weights.py ofhkit/assets/zoo/ofhnet.safetensors --inpainter work_dirs/gaussian_celeba \\
+        --out ofhnet-gaussian.safetensors
+
+The second pair gives a release file new scores; its tensors and its licence stay as they are. The last line puts another
+run's inpainter under a pipeline, with nothing trained again.
 A file under ofhkit/assets/zoo is found by its name: load_model("ofhnet"), tools/infer.py --model ofhnet.
 """
 
@@ -23,12 +27,14 @@ def main() -> None:
     parser.add_argument("--licence", default="", metavar="LINE", help="one line, printed at every load")
     parser.add_argument("--data", metavar="TEXT", help="what the weights were trained on, in words")
     parser.add_argument("--results", type=Path, metavar="FILE", help="results.json of tools/test.py for these weights")
+    parser.add_argument("--inpainter", type=Path, metavar="RUN", help="whose inpainter takes the place of this one's")
     parser.add_argument("--float32", action="store_true", help="keep kernels in 32 bits (twice as large)")
     args = parser.parse_args()
 
     from ofhkit.zoo.release import export_weights
 
-    out = export_weights(args.run, args.out, args.licence, args.data, args.results, half=not args.float32)
+    half = not args.float32
+    out = export_weights(args.run, args.out, args.licence, args.data, args.results, half, args.inpainter)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -33,8 +33,8 @@ def main() -> None:
         print("  " + ", ".join(numbers), end="")
         print(f" on {scores['num_images']} test faces" if scores else "not scored")
         print(f"  {info['licence']}")
-        config = CONFIGS / f"{info.get('config')}.py"
-        config = config.relative_to(CONFIGS.parent) if config.is_file() else "CONFIG"
+        found = next(CONFIGS.rglob(f"{info.get('config')}.py"), None)
+        config = found.relative_to(CONFIGS.parent) if found else "CONFIG"
         print(f"  python tools/test.py {config} --checkpoint {path} --data-root DIR")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
@@ -19,7 +21,13 @@ __all__ = ["export_weights"]
 
 
 def export_weights(
-    run: Path, out: Path, licence: str = "", data: str | None = None, results: Path | None = None, half: bool = True
+    run: Path,
+    out: Path,
+    licence: str = "",
+    data: str | None = None,
+    results: Path | None = None,
+    half: bool = True,
+    inpainter: Path | None = None,
 ) -> Path:
     """Turn a finished run into a release file, or give a release file new scores.
 
@@ -30,12 +38,15 @@ def export_weights(
         data: what it was trained on, in words.
         results: ``results.json`` of ``tools/test.py``: the scores of exactly these weights go into the header.
         half: keep kernels in 16 bits, which halves the file; they are loaded as 32.
+        inpainter: another finished run or release, whose inpainter takes the place of this one's.
 
     Raises:
         OfhkitError: no finished run, a licence of no line or several, or results of other weights.
     """
     file = run / MODEL if run.is_dir() else run
     model, tensors, header = open_pipeline(file)
+    if inpainter is not None:
+        tensors, header = _with_inpainter(tensors, header, inpainter / MODEL if inpainter.is_dir() else inpainter)
     licence = licence.strip() or header.get("licence", "")
     if not licence or "\n" in licence:
         raise OfhkitError("the licence is one line that says what the weights may be used for")
@@ -59,6 +70,23 @@ def export_weights(
     if results is not None:
         release["metrics"] = _scores(results, sha256)
     return save_weights(out, tensors, release)
+
+
+def _with_inpainter(tensors: Mapping[str, Tensor], header: Mapping[str, Any], file: Path) -> tuple[dict, dict]:
+    """A pipeline's tensors and header with the inpainter of another one; the scores were the old pipeline's."""
+    _, others, other = open_pipeline(file)
+    prefix = "inpainter."
+    mixed = {k: v for k, v in tensors.items() if not k.startswith(prefix)}
+    mixed |= {k: v for k, v in others.items() if k.startswith(prefix)}
+    first, second = other["method"].partition("+")[0], header["method"].rpartition("+")[2]
+    model = {**header["model"], "inpainter": other["model"]["inpainter"]}
+    marks = {"fingerprints": {**header.get("fingerprints", {}), **_only(other.get("fingerprints", {}), "inpainter")}}
+    kept = {k: v for k, v in header.items() if k not in ("metrics", "config")}
+    return mixed, {**kept, **marks, "method": f"{first}+{second}", "model": model}
+
+
+def _only(entries: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {key: entries[key]} if key in entries else {}
 
 
 def _template(config: Path) -> list[list[float]]:

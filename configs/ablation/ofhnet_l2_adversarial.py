@@ -8,5 +8,5 @@ _base_ = "../ofhnet_celeba.py"
 
 model = dict(
     landmark_prior=None,
-    losses=dict(_delete_=True, pixel=dict(type="PixelLoss"), adversarial=dict(type="AdversarialLoss")),
+    losses=dict(_delete_=True, pixel=dict(type="PixelLoss"), adversarial=dict(type="AdversarialLoss", weight=0.0002)),
 )

@@ -91,7 +91,7 @@ def compare(
 
     pipelines = with_baselines(pipelines, note)
     batch_size = config.evaluation.batch_size
-    scored = [score(p, dataset, degradation, suite, batch_size, timing=not quick) for p in pipelines]
+    scored = score(pipelines, dataset, degradation, suite, batch_size, timing=not quick)
     add_statistics(scored, suite.metrics.values())
     rows = [s.row for s in scored]
     tables = tables_of(suite.metrics.values(), rows)

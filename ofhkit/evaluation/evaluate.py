@@ -28,22 +28,34 @@ class Scores:
     per_image: dict[int, dict[str, float]]
 
 
-@torch.no_grad()
 def evaluate(
     predict: Callable[[dict], dict],
     degrade: Callable[[dict], dict],
     dataset: Dataset,
     metrics: Sequence[Any],
     batch_size: int = 64,
-    progress: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Hallucinate every face of ``dataset`` once and score it; the processes of a job share the batches.
+    """Score one method on every face of ``dataset``; see :func:`evaluate_all`."""
+    return evaluate_all([predict], degrade, dataset, metrics, batch_size)[0]
 
-    Each batch is whole and belongs to one process, so every image's values are those of one process alone.
+
+@torch.no_grad()
+def evaluate_all(
+    methods: Sequence[Callable[[dict], dict]],
+    degrade: Callable[[dict], dict],
+    dataset: Dataset,
+    metrics: Sequence[Any],
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> list[Scores]:
+    """Score several methods on the same tensors: a batch is degraded once, then every method and every metric sees it.
+
+    The processes of a job share the batches. Each is whole and belongs to one process, so every image's values are
+    those of one process alone.
 
     Args:
-        predict: makes of a degraded batch what metrics read beside it, such as ``sr``; with networks in eval mode.
-        degrade: of role degradation, on the device of ``predict``.
+        methods: make of a degraded batch what metrics read beside it, such as ``sr``; with networks in eval mode.
+        degrade: of role degradation, on the methods' device.
         metrics: of role metric, or their configurations.
         progress: told the number of faces after every batch.
 
@@ -53,19 +65,25 @@ def evaluate(
     if len(dataset) == 0:
         raise OfhkitError("there are no faces to score: this split is empty")
     built = [METRICS.build(metric) for metric in metrics]
+    own = [[metric.another() for metric in built] for _ in methods]
     for number, start in enumerate(range(0, len(dataset), batch_size)):
         indices = range(start, min(start + batch_size, len(dataset)))
         if number % world_size() == rank():
             batch = degrade(fetch(dataset, indices))
-            outputs = {**batch, **predict(batch)}
-            for metric in built:
-                metric.process(None, [outputs])
+            for predict, metrics_of_it in zip(methods, own):
+                outputs = {**batch, **predict(batch)}
+                for metric in metrics_of_it:
+                    metric.process(None, [outputs])
         if progress is not None:
             progress(len(indices))
+    return [_scores(metrics_of_it, len(dataset)) for metrics_of_it in own]
+
+
+def _scores(metrics: Sequence[Any], size: int) -> Scores:
     means: dict[str, float] = {}
     per_image: dict[int, dict[str, float]] = {}
-    for metric in built:
-        means |= metric.evaluate(len(dataset))
+    for metric in metrics:
+        means |= metric.evaluate(size)
         for index, values in metric.per_image.items():
             per_image.setdefault(index, {}).update(values)
     return Scores(means, per_image)

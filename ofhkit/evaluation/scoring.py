@@ -12,7 +12,7 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.baselines import MEAN_FACE
 from ofhkit.evaluation.cost import count_gmacs, count_parameters, milliseconds
-from ofhkit.evaluation.evaluate import evaluate
+from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.evaluation.pipelines import Pipeline
 from ofhkit.files import ASSETS
 from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
@@ -29,8 +29,8 @@ STANDARD = {
     "psnr": dict(type="PSNR"),
     "ssim": dict(type="SSIM"),
     "lpips": dict(type="LPIPS"),
-    "nrmse": dict(type="NRMSE", remember=True),
-    "iou": dict(type="ParsingIoU", remember=True),
+    "nrmse": dict(type="NRMSE"),
+    "iou": dict(type="ParsingIoU"),
     "lr_psnr": dict(type="LRPSNR"),
     "consistency": dict(type="Consistency"),
 }
@@ -90,20 +90,28 @@ def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = Non
     return Suite({name: METRICS.build(metric) for name, metric in chosen.items()}, tuple(notes))
 
 
-def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batch_size: int, timing: bool) -> Scored:
-    """Score one pipeline on all faces of ``dataset`` and measure its cost.
+def score(
+    pipelines: Sequence[Pipeline], dataset: Any, degradation: Any, suite: Suite, batch_size: int, timing: bool
+) -> list[Scored]:
+    """Score pipelines on all faces of ``dataset``, batch by batch, and measure their cost.
 
     Raises:
         OfhkitError: no faces, or outputs that are no numbers.
     """
-    model = pipeline.model
-    bar = Progress(len(dataset), f"{pipeline.method}: faces")
+    bar = Progress(len(dataset), f"{len(pipelines)} methods: faces")
     metrics = [*suite.metrics.values(), HoleArea()]
-    scores = evaluate(pipeline.predict, degradation, dataset, metrics, batch_size, progress=bar.update)
-    means = {name: value for name, value in scores.means.items() if name != HoleArea.name}
+    methods = [pipeline.predict for pipeline in pipelines]
+    scores = evaluate_all(methods, degradation, dataset, metrics, batch_size, progress=bar.update)
+    return [
+        Scored(pipeline, _row(pipeline, s.means, degradation.size, timing), s.per_image)
+        for pipeline, s in zip(pipelines, scores)
+    ]
+
+
+def _row(pipeline: Pipeline, means: Mapping[str, float], size: int, timing: bool) -> dict[str, Any]:
+    model, means = pipeline.model, {name: value for name, value in means.items() if name != HoleArea.name}
     if pipeline.method == MEAN_FACE:  # it completes nothing
         means = {name: value for name, value in means.items() if name not in LRPSNR.titles()}
-    size = degradation.size
     row = {
         "method": pipeline.method,
         "config": pipeline.name,
@@ -118,7 +126,7 @@ def score(pipeline: Pipeline, dataset: Any, degradation: Any, suite: Suite, batc
     row["budget"] = pipeline.budget
     if pipeline.sha256:
         row["checkpoint_sha256"] = pipeline.sha256
-    return Scored(pipeline, row, scores.per_image)
+    return row
 
 
 def add_statistics(scored: Sequence[Scored], metrics: Iterable[PerImageMetric]) -> None:

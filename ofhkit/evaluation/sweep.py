@@ -19,7 +19,7 @@ from torch import Tensor
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.baselines import MEAN_FACE
-from ofhkit.evaluation.evaluate import evaluate
+from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.evaluation.figures import leading
 from ofhkit.evaluation.plots import line_chart
 from ofhkit.evaluation.scoring import Scored
@@ -91,9 +91,9 @@ def run_sweep(
         say(f"sweep over {kind}: {name}")
         settings = {**copy.deepcopy(dict(degradation)), "occluder": occluder}
         degrade = DEGRADATIONS.build(settings).to(device)
-        for s in chosen:
-            means = evaluate(s.pipeline.predict, degrade, dataset, [PSNR(), SSIM(), LRPSNR()], batch_size).means
-            kept = {key: means[key] for key in ("PSNR", "SSIM", "PSNR_hole", "LRPSNR")}
+        methods = [s.pipeline.predict for s in chosen]
+        for s, scores in zip(chosen, evaluate_all(methods, degrade, dataset, [PSNR(), SSIM(), LRPSNR()], batch_size)):
+            kept = {key: scores.means[key] for key in ("PSNR", "SSIM", "PSNR_hole", "LRPSNR")}
             area = occluder["height"] * occluder["width"]
             rows.append({"method": s.row["method"], "hole": name, "area": area, **kept, "num_images": len(dataset)})
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from abc import abstractmethod
@@ -83,6 +84,12 @@ class PerImageMetric(BaseMetric):
     def __init__(self) -> None:
         super().__init__()
         self.per_image: dict[int, dict[str, float]] = {}
+
+    def another(self) -> PerImageMetric:
+        """The same metric with a memory of its own, for another method; networks that it reads faces by are shared."""
+        twin = copy.copy(self)
+        twin.results, twin.per_image = [], {}
+        return twin
 
     @abstractmethod
     def measure(self, *args: Any, **fields: Any) -> dict[str, Tensor]:

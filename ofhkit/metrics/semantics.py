@@ -26,7 +26,6 @@ class _Reader:
     """A network that is built when it is first needed, on the device where it is needed.
 
     Args:
-        remember: keep what was read from true faces by their index.
         reduce: what is kept of the network's output.
     """
 
@@ -34,12 +33,12 @@ class _Reader:
         self,
         role: Registry,
         component: nn.Module | Mapping,
-        remember: bool,
         reduce: Callable[[Tensor], Tensor] = lambda output: output,
     ):
         self.role, self.component = role, component
         self.network: nn.Module | None = None
-        self.seen: dict[int, Tensor] | None = {} if remember else None
+        self.channels = 0  # of the output
+        self.last: tuple[Tensor, Tensor] | None = None  # true faces, and what was read from them
         self.reduce = reduce
 
     @torch.no_grad()
@@ -47,17 +46,15 @@ class _Reader:
         if self.network is None:
             with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
                 self.network = self.role.build(self.component).eval()
-        return self.reduce(self.network.to(face.device)(face))
+        output = self.network.to(face.device)(face)
+        self.channels = output.shape[1]
+        return self.reduce(output)
 
-    def truth(self, face: Tensor, index: Tensor) -> Tensor:
-        """Read true faces (N, 3, H, W); those remembered by ``index`` (N,) are not read again."""
-        if self.seen is None:
-            return self(face)
-        keys = index.tolist()
-        new = [n for n, key in enumerate(keys) if key not in self.seen]
-        if new:
-            self.seen.update(zip((keys[n] for n in new), self(face[new])))
-        return torch.stack([self.seen[key].to(face.device) for key in keys])
+    def truth(self, faces: Tensor) -> Tensor:
+        """Read a batch's true faces (N, 3, H, W) once, for all the methods that are scored on it."""
+        if self.last is None or self.last[0] is not faces:
+            self.last = faces, self(faces)
+        return self.last[1]
 
 
 @METRICS.register_module()
@@ -69,25 +66,19 @@ class NRMSE(PerImageMetric):
     Args:
         landmark_prior: component of role landmark_prior, or its configuration.
         normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
-        remember: read every true face once; for scoring many methods on one data set.
     """
 
     name, unit, decimals, higher_is_better, headline = "NRMSE", "%", 2, False, True
     parts: ClassVar = {"NRMSE_hole": "NRMSE in hole", "NRMSE_known": "NRMSE outside"}
     optional = ("NRMSE_hole", "NRMSE_known")
 
-    def __init__(
-        self,
-        landmark_prior: nn.Module | Mapping | None = None,
-        normaliser: str = "outer_eyes",
-        remember: bool = False,
-    ):
+    def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
         super().__init__()
-        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"}, remember)
+        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"})
         self.normaliser = normaliser
 
-    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor, index: Tensor) -> dict[str, Tensor]:
-        pred, target = self.detect(sr), self.detect.truth(hr, index)
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        pred, target = self.detect(sr), self.detect.truth(hr)
         inside = _lies_in(target, enlarge_mask(mask, hr)[:, 0])
         selections = {"NRMSE": None, "NRMSE_hole": inside, "NRMSE_known": ~inside}
         return {name: nrmse(pred, target, self.normaliser, chosen) for name, chosen in selections.items()}
@@ -101,6 +92,10 @@ def _lies_in(points: Tensor, region: Tensor) -> Tensor:
     return region[rows, y.clamp(0, height - 1), x.clamp(0, width - 1)] > 0.5
 
 
+def _labels(logits: Tensor) -> Tensor:
+    return logits.argmax(1).to(torch.uint8)
+
+
 @METRICS.register_module()
 class ParsingIoU(PerImageMetric):
     """Label maps of the hallucinated against those of the true face: mean IoU of the classes in either.
@@ -110,26 +105,20 @@ class ParsingIoU(PerImageMetric):
 
     Args:
         parser: component of role parser, or its configuration.
-        remember: read every true face once; for scoring many methods on one data set.
     """
 
     name, title, decimals, higher_is_better, headline = "IoU", "parsing IoU", 4, True, True
     parts: ClassVar = {"IoU_parts": "IoU without background", "IoU_hole": "IoU in hole", "IoU_known": "IoU outside"}
     optional = ("IoU_hole", "IoU_known", "IoU_parts")
 
-    def __init__(self, parser: nn.Module | Mapping | None = None, remember: bool = False):
+    def __init__(self, parser: nn.Module | Mapping | None = None):
         super().__init__()
         component = parser or {"type": "FaceParser", "weights": "face_parser.safetensors"}
-        self.parse = _Reader(PARSERS, component, remember, self._labels)
-        self.classes = 0
+        self.parse = _Reader(PARSERS, component, _labels)
 
-    def _labels(self, logits: Tensor) -> Tensor:
-        self.classes = logits.shape[1]
-        return logits.argmax(1).to(torch.uint8)
-
-    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor, index: Tensor) -> dict[str, Tensor]:
-        pred, target = self.parse(sr).long(), self.parse.truth(hr, index).long()
-        classes = self.classes
+    def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        pred, target = self.parse(sr).long(), self.parse.truth(hr).long()
+        classes = self.parse.channels
         large = enlarge_mask(mask, hr)
         values = {name: iou(pred, target, classes, mask=region) for name, region in regions("IoU", large)}
         return values | {"IoU_parts": iou(pred, target, classes, ignore=_BACKGROUND)}

@@ -114,7 +114,7 @@ def _safe(name: str) -> str:
     """A name that every file system takes and a shell needs no quotes for; two names stay two.
 
     >>> _safe('a+data=x/y')[:12], _safe('ofhnet_synthetic+upsampler=FSRCNN')
-    ('a+data=x-y-9', 'ofhnet_synthetic+upsampler=FSRCNN')
+    ('a+data=x-y-8', 'ofhnet_synthetic+upsampler=FSRCNN')
     """
     safe = re.sub(r"[^\w.,+=-]+", "-", name, flags=re.ASCII)
     if safe == name and len(name) <= _LONGEST:

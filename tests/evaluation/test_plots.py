@@ -3,32 +3,19 @@
 import xml.etree.ElementTree as ET
 
 import pytest
+from svg_reader import SVG, curves_of
 
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.plots import line_chart
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def heights(text, curve):
-    """Where the markers of a curve lie on the page."""
-    (group,) = [g for g in ET.fromstring(text).iter(f"{SVG}g") if g.get("id") == f"line2d_{curve}"]
-    return [float(use.get("y")) for use in group.iter(f"{SVG}use")]
 
 
 def words(text):
     return [t.text for t in ET.fromstring(text).iter(f"{SVG}text")]
 
 
-def curve_ids(text):
-    groups = [g for g in ET.fromstring(text).iter(f"{SVG}g") if (g.get("id") or "").startswith("line2d_")]
-    return [g for g in groups if g.find(f"{SVG}path") is not None and len(list(g.iter(f"{SVG}use"))) > 1]
-
-
 @pytest.mark.parametrize("values", [[19.3, 20.7, 22.2], [-1.0, 0.0, 1e-3], [1e6, 2e6, 9e6]])
 def test_points_lie_at_the_heights_of_their_values(values):
-    (curve,) = curve_ids(line_chart({"a": values}, ["x", "y", "z"], "dB", "hole"))
-    y = [float(use.get("y")) for use in curve.iter(f"{SVG}use")]
+    (y,) = curves_of(line_chart({"a": values}, ["x", "y", "z"], "dB", "hole"))
     share = (y[0] - y[1]) / (y[0] - y[2])
     assert share == pytest.approx((values[1] - values[0]) / (values[2] - values[0]), abs=1e-3)
     assert y[0] > y[2]
@@ -36,7 +23,7 @@ def test_points_lie_at_the_heights_of_their_values(values):
 
 def test_gaps_and_names():
     text = line_chart({"a<b & c": [1.0, None, 2.0], "$d_1$": [1.0, 1.5, 2.0]}, ["x", "y", "z"], "dB", "hole")
-    assert sorted(len(list(c.iter(f"{SVG}use"))) for c in curve_ids(text)) == [2, 3]
+    assert sorted(map(len, curves_of(text))) == [2, 3]
     assert {"a<b & c", "$d_1$", "x", "dB", "hole"} <= set(words(text))
 
 

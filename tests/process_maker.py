@@ -90,11 +90,12 @@ def play(folder: Path) -> dict:
     from ofhkit.evaluation.evaluate import evaluate
     from ofhkit.metrics import PerImageMetric
     from ofhkit.registry import METRICS
-    from ofhkit.runtime.distributed import convert_sync_layers, rank, world_size
+    from ofhkit.runtime.distributed import rank, world_size
     from ofhkit.training.hooks import SaveCheckpoint
     from ofhkit.training.loop import TrainLoop
     from ofhkit.training.optim import wrap_optimizer
     from ofhkit.training.runner import Runner
+    from ofhkit.training.sync_layers import convert_sync_layers
 
     class Level(PerImageMetric):
         name, higher_is_better, parts = "Level", None, {"Peak": "peak"}
@@ -127,7 +128,8 @@ def normalise() -> dict:
     import torch.distributed as dist
 
     from ofhkit.ops import UpsampledBatchNorm2d
-    from ofhkit.runtime.distributed import average_gradients, convert_sync_layers, rank, world_size
+    from ofhkit.runtime.distributed import average_gradients, rank, world_size
+    from ofhkit.training.sync_layers import convert_sync_layers
 
     x = 100 + torch.rand(8, 3, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     direction = torch.rand(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

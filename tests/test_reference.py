@@ -10,7 +10,7 @@ from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
 
 PUBLISHED = ("inpainter", "upsampler", "discriminator", "landmark_prior", "parser", "loss")
-WITHOUT_A_PAPER = {"MeanFace", "ParsingLoss"}
+WITHOUT_A_PAPER = {"GaussianInpainter", "LinearUpsampler", "MeanFace", "ParsingLoss"}
 
 
 @pytest.fixture(scope="module")

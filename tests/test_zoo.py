@@ -153,7 +153,7 @@ def test_a_release_takes_another_runs_inpainter(run, tmp_path):
     model = {**header["model"], "inpainter": {"type": "GaussianInpainter"}}
     upsampler = {k: v + 1 for k, v in tensors.items() if k.startswith("upsampler") and v.is_floating_point()}
     save_weights(other, {**own, **upsampler}, {**header, "method": "Gaussian+x", "model": model})
-    file = zoo.export_weights(run, tmp_path / "mixed.safetensors", LICENCE, half=False, inpainter=other)
+    file = export_weights(run, tmp_path / "mixed.safetensors", LICENCE, half=False, inpainter=other)
     mixed = ofhkit.load_model(file, "cpu")
     assert mixed.info["method"] == "Gaussian+FSRCNN"
     assert "metrics" not in mixed.info

@@ -21,7 +21,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d
 from ofhkit.runtime import progress
 from ofhkit.runtime.launchers import RankInfo, find_rank
 
@@ -204,14 +203,3 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         flat /= world_size()
         for gradient, part in zip(chosen, flat.split([g.numel() for g in chosen])):
             gradient.copy_(part.view(gradient.shape))
-
-
-def convert_sync_layers(model: nn.Module) -> nn.Module:
-    """Let the layers that depend on the whole batch see it: BatchNorm2d and dropout; returns ``model``."""
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if type(layer) in (nn.Dropout, nn.Dropout2d):
-                setattr(parent, name, GlobalDropout.like(layer))
-            elif isinstance(layer, nn.BatchNorm2d) and world_size() > 1:
-                setattr(parent, name, SynchronisedBatchNorm2d.like(layer))
-    return model

@@ -26,10 +26,10 @@ from ofhkit.config import to_json
 from ofhkit.config.check import ROLE_OF_KEY, complete
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import atomic_write, file_lock
-from ofhkit.ops import set_malloc_policy
 from ofhkit.registry import DATASETS, HALLUCINATORS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
+from ofhkit.runtime.malloc import set_malloc_policy
 from ofhkit.runtime.progress import clock, log
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import list_checkpoints

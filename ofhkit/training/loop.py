@@ -16,16 +16,17 @@ from ofhkit.data.prefetch import Prefetcher, keep_on_device
 from ofhkit.data.sampler import first, training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.models.fitted import Fitted
-from ofhkit.ops import GlobalDropout, SynchronisedBatchNorm2d, set_implementation
+from ofhkit.ops import set_implementation
 from ofhkit.registry import DEGRADATIONS, HOOKS, METRICS
 from ofhkit.runtime.devices import amp_dtype, reseed, set_tf32
-from ofhkit.runtime.distributed import average, convert_sync_layers, is_main, rank, world_size
+from ofhkit.runtime.distributed import average, is_main, rank, world_size
 from ofhkit.runtime.progress import log
 from ofhkit.training.hooks import BEST, AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
 from ofhkit.training.monitor import Progress, SampleGrid, Validate, pick_visualizer
 from ofhkit.training.optim import build_schedulers
 from ofhkit.training.runner import Runner
 from ofhkit.training.stage import Context, Stage
+from ofhkit.training.sync_layers import GlobalDropout, SynchronisedBatchNorm2d, convert_sync_layers
 from ofhkit.zoo.weights import component_weights, load_strictly, load_weights
 
 # Compiled, the first two draw other numbers and lose the others' gradients, and the third takes an inexact form.

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.ops import micro_batched_loss
+from ofhkit.models.losses.micro_batched import micro_batched_loss
 
 
 @pytest.fixture

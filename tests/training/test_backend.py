@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from ofhkit.ops import GlobalDropout
 from ofhkit.runtime.devices import set_tf32
 from ofhkit.training.loop import compile_networks
 from ofhkit.training.optim import build_optimizer
+from ofhkit.training.sync_layers import GlobalDropout
 
 
 def trained(kernel: str) -> torch.Tensor:

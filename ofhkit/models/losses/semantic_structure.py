@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.models.losses.base import LossTerm
-from ofhkit.ops import micro_batched_loss
+from ofhkit.models.losses.micro_batched import micro_batched_loss
 from ofhkit.registry import LOSSES
 
 

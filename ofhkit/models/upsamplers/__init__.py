@@ -1,7 +1,7 @@
 """Upsamplers: ``(completed) -> sr``, or ``(completed, mask) -> sr``."""
 
+from ofhkit.models.fitted import FittedUpsampler
 from ofhkit.models.upsamplers.bicubic import Bicubic
-from ofhkit.models.upsamplers.fitted import FittedUpsampler
 from ofhkit.models.upsamplers.fsrcnn import FSRCNN
 from ofhkit.models.upsamplers.linear import LinearUpsampler
 from ofhkit.models.upsamplers.mean_face import MeanFace

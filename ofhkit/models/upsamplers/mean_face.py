@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ofhkit.models.upsamplers.fitted import FittedUpsampler
+from ofhkit.models.fitted import FittedUpsampler
 from ofhkit.registry import UPSAMPLERS
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ofhkit.functional.patches import average_patches, extract_patches, patch_grid
 from ofhkit.functional.precision import no_autocast
-from ofhkit.models.upsamplers.fitted import FittedUpsampler
+from ofhkit.models.fitted import FittedUpsampler
 from ofhkit.registry import UPSAMPLERS
 
 _MIDDLE = 0.5

@@ -1,4 +1,6 @@
-"""Batch normalisation over the whole batch of a job of several processes, on any device (torch's own wants CUDA).
+"""Layers that see the whole batch of a job of several processes: batch normalisation and dropout, on any device.
+
+torch's own synchronised batch normalisation wants CUDA.
 
 One all-reduce of (count, sum, sum of squares) a layer, differentiable, so gradients are those of one process that sees
 the global batch. Sums are taken of values less the running mean, which all processes share: no cancellation in float32
@@ -11,7 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ofhkit.ops.batch_norm import UPSAMPLED_COPIES, UpsampledBatchNorm2d
+from ofhkit.ops import UPSAMPLED_COPIES, UpsampledBatchNorm2d
+from ofhkit.runtime.distributed import world_size
 
 
 def synchronised_batch_norm(
@@ -105,3 +108,50 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         return synchronised_batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, momentum or 0.0, self.eps, self.copies
         )
+
+
+class GlobalDropout(nn.Dropout):
+    """``nn.Dropout`` or ``nn.Dropout2d`` that draws for the whole global batch and uses its own share of the draws.
+
+    Every process must hold the same number of images and the same state of torch's generator. On a CPU the choices are
+    those of torch's own layers.
+
+    Args:
+        p: probability to drop.
+        channelwise: drop whole channels, as ``nn.Dropout2d``.
+
+    >>> torch.equal(GlobalDropout(0.5).eval()(torch.ones(2, 3)), torch.ones(2, 3))
+    True
+    """
+
+    def __init__(self, p: float = 0.5, channelwise: bool = False):
+        super().__init__(p)
+        self.channelwise = channelwise
+
+    @classmethod
+    def like(cls, layer: nn.Dropout | nn.Dropout2d) -> GlobalDropout:
+        """Return the same layer with global draws."""
+        return cls(layer.p, isinstance(layer, nn.Dropout2d)).train(layer.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop and rescale in training; nothing in evaluation."""
+        if not self.training or self.p == 0:
+            return x
+        together = dist.is_available() and dist.is_initialized()
+        rank, world_size = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+        shape = (len(x) * world_size, *x.shape[1:2], *([1] * (x.ndim - 2) if self.channelwise else x.shape[2:]))
+        keep = torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
+        if self.p < 1:
+            keep /= 1 - self.p
+        return x * keep[rank * len(x) : (rank + 1) * len(x)]
+
+
+def convert_sync_layers(model: nn.Module) -> nn.Module:
+    """Let the layers that depend on the whole batch see it: BatchNorm2d and dropout; returns ``model``."""
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) in (nn.Dropout, nn.Dropout2d):
+                setattr(parent, name, GlobalDropout.like(layer))
+            elif isinstance(layer, nn.BatchNorm2d) and world_size() > 1:
+                setattr(parent, name, SynchronisedBatchNorm2d.like(layer))
+    return model

@@ -20,9 +20,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args()
 
+    from ofhkit.commands.realism import measure_realism, realism_table
     from ofhkit.config import parse_options
     from ofhkit.errors import OfhkitError
-    from ofhkit.evaluation.realism import measure_realism, realism_table
     from ofhkit.files import atomic_write
     from ofhkit.training.curriculum import Options
 

@@ -11,7 +11,7 @@ from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.runtime.distributed import on_main
 from ofhkit.training.curriculum import Options, check_run, run_curriculum
-from ofhkit.training.runs import name_run
+from ofhkit.zoo.runs import name_run
 
 __all__ = ["Options", "train"]
 

@@ -17,8 +17,8 @@ from ofhkit.errors import OfhkitError
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.progress import say
-from ofhkit.training.runs import CONFIG, KEPT, find_run, finished_runs
 from ofhkit.zoo import load_model
+from ofhkit.zoo.runs import CONFIG, KEPT, find_run, finished_runs
 from ofhkit.zoo.weights import MODEL
 
 __all__ = ["Pipeline", "check_comparable", "find_pipelines", "load_model", "named_apart", "resolve_data"]

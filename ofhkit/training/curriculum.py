@@ -1,7 +1,7 @@
 """The whole training of a method: the stages it needs, in order, each done once and found again.
 
 Folders under the work dir: ``shared/<stage>-<digest>/`` for stages that methods share, ``<run>/<stage>/`` for a
-method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.training.runs` names the run). A
+method's own, ``<run>/model.safetensors`` for the finished pipeline (:mod:`ofhkit.zoo.runs` names the run). A
 folder with ``weights.safetensors`` is finished; its ``stage.json`` says what was done.
 """
 
@@ -34,9 +34,9 @@ from ofhkit.runtime.progress import clock, log
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import list_checkpoints
 from ofhkit.training.loop import train_stage
-from ofhkit.training.runs import CONFIG, keep_finished
 from ofhkit.training.stage import Context, Stage, digest
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS
+from ofhkit.zoo.runs import CONFIG, keep_finished
 from ofhkit.zoo.weights import MODEL, component_weights, load_strictly, load_weights, save_weights
 
 WEIGHTS = "weights.safetensors"
@@ -68,7 +68,7 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
 
     Args:
         config: of :func:`ofhkit.config.load_config`; the data root is a pack.
-        name: of the run's folder, as of :func:`ofhkit.training.runs.name_run`.
+        name: of the run's folder, as of :func:`ofhkit.zoo.runs.name_run`.
 
     Returns:
         Path of ``model.safetensors`` (it exists only when every stage is finished, and never for a parser alone).

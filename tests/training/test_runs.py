@@ -9,7 +9,7 @@ from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
-from ofhkit.training.runs import keep_finished, name_run
+from ofhkit.zoo.runs import keep_finished, name_run
 
 PLAIN = "tiny"
 SWAP = {"model.upsampler.type": "Bicubic"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def micro_batched_loss(loss: Callable[[Tensor, slice], Tensor], x: Tensor, micro
 
 class _MicroBatchedLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, loss: Callable[[Tensor, slice], Tensor], micro_batch: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, loss: Callable[[Tensor, slice], Tensor], micro_batch: int) -> Tensor:
         gradient = torch.zeros_like(x)
         total = x.new_zeros((), dtype=torch.promote_types(x.dtype, torch.float32))
         for start in range(0, len(x), micro_batch):
@@ -46,7 +47,7 @@ class _MicroBatchedLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         if torch.is_grad_enabled():
             raise OfhkitError("micro_batched_loss has no second derivative (create_graph=True): call the loss itself.")
         (gradient,) = ctx.saved_tensors

@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_visitor import Visitor, file_data
 
 from ofhkit.files import asset
+from ofhkit.restoration.page import guard
 from ofhkit.restoration.page.guard import MAX_EVENT, TOO_LARGE, WRONG
 from ofhkit.restoration.page.server import application
 from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, UNKNOWN
@@ -91,3 +93,30 @@ def test_what_is_sent_is_limited_and_what_is_fetched_is_local(visitor):
     many = [("files", ("a.png", b"1"))] * (MAX_FILES + 1)
     assert visitor.http.post("/gradio_api/upload", files=many).status_code == 400
     assert len(list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("a.png"))) == 1  # of the first test
+
+
+def test_a_session_that_is_heard_of_again_is_not_forgotten_by_an_older_alarm(monkeypatch):
+    monkeypatch.setattr(guard, "PATIENCE", 0.4)
+    forgotten = []
+
+    async def clean_events(session_hash):
+        forgotten.append(session_hash)
+
+    queue = SimpleNamespace(
+        clean_events=clean_events, pending_messages_per_session={}, pending_event_ids_session={"a": {"event"}}
+    )
+
+    async def story():
+        page = guard.Guard(None, SimpleNamespace(_queue=queue), None)
+        page.listeners["a"] = 0
+        page._expect("a")
+        await asyncio.sleep(0.25)
+        page._expect("a")
+        await asyncio.sleep(0.25)
+        assert not forgotten
+        await asyncio.sleep(0.4)
+        return page
+
+    assert not asyncio.run(story()).listeners
+    assert forgotten == ["a"]
+    assert not queue.pending_event_ids_session

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -113,6 +114,7 @@ class Guard:
     def __init__(self, app: Callable[..., Awaitable[None]], page: Any, uploads: Uploads):
         self.app, self.page, self.uploads = app, page, uploads
         self.listeners: dict[str, int] = {}  # of each session: what nobody listens to is not kept
+        self.seen: dict[str, float] = {}  # when a session was last heard of
         self.arriving = 0  # bytes of uploads on their way
         self._tasks: set[asyncio.Task] = set()
 
@@ -183,13 +185,14 @@ class Guard:
 
         async def forget() -> None:
             await asyncio.sleep(PATIENCE)
-            if self.listeners.get(session) == 0:
-                del self.listeners[session]
+            if self.listeners.get(session) == 0 and time.monotonic() - self.seen[session] > 0.9 * PATIENCE:
+                del self.listeners[session], self.seen[session]
                 queue = self.page._queue
                 await queue.clean_events(session_hash=session)
                 queue.pending_messages_per_session.pop(session, None)
                 queue.pending_event_ids_session.pop(session, None)
 
+        self.seen[session] = time.monotonic()
         task = asyncio.create_task(forget())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

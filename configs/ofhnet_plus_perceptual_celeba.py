@@ -14,9 +14,9 @@ model = dict(
     landmark_prior=dict(type="FanZhou"),
     losses=dict(
         pixel=dict(type="PixelLoss"),
-        lpips=dict(type="LPIPSLoss", weight=0.01),
-        adversarial=dict(type="AdversarialLoss", weight=0.0002),
-        structure=dict(type="SemanticStructureLoss"),
+        lpips=dict(type="LPIPSLoss", weight=0.02),
+        adversarial=dict(type="AdversarialLoss", weight=0.0004),
+        structure=dict(type="SemanticStructureLoss", weight=0.2),
     ),
 )
 stages = dict(

@@ -22,7 +22,7 @@ from ofhkit.zoo.weights import MODEL
 __all__ = ["DEFAULT_MODEL", "find_weights", "load_model", "zoo"]
 
 FOLDER = ASSETS / "zoo"
-DEFAULT_MODEL = "ofhnet"
+DEFAULT_MODEL = "ofhnet-plus"
 SUFFIX = ".safetensors"
 
 

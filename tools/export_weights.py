@@ -10,7 +10,7 @@
     python tools/export_weights.py ofhkit/assets/zoo/ofhnet.safetensors --inpainter work_dirs/gaussian_celeba \\
         --out ofhnet-gaussian.safetensors
 
-The second pair gives a release file new scores; its tensors and its licence stay as they are. The last line puts
+The second pair gives a release file new scores; its tensors and its licence stay as they are. The last command puts
 another run's inpainter under a pipeline, with nothing trained again.
 A file under ofhkit/assets/zoo is found by its name: load_model("ofhnet"), tools/infer.py --model ofhnet.
 """

@@ -1,0 +1,65 @@
+"""Measure the face prior on real faces (docs/prior.md): tables in OUT/prior_COMMAND.md.
+
+    python tools/prior.py lambda --data-root DIR        the regularisation, chosen on validation faces
+    python tools/prior.py size --data-root DIR          the linear map's size against what it scores, validation faces
+    python tools/prior.py faces --data-root DIR         how many training faces the completion needs
+    python tools/prior.py holes --data-root DIR --model ofhnet gaussian
+    python tools/prior.py consistent --data-root DIR --model ofhnet gaussian
+    python tools/prior.py privacy --data-root DIR       whether a training face can be told from an unseen one
+
+The moments of the training faces are collected once and kept in MOMENTS (minutes).
+"""
+
+from pathlib import Path
+
+from ofhkit.commands.cli import Parser, run
+
+COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy")
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--data-root", required=True, metavar="DIR", help="a pack of tools/prepare_celeba.py")
+    parser.add_argument("--moments", type=Path, default=Path("work_dirs/moments.safetensors"), metavar="FILE")
+    parser.add_argument("--model", nargs="+", default=["gaussian"], help="names or files of pipelines")
+    parser.add_argument("--count", type=int, default=200, metavar="N", help="faces to score (default: 200)")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR")
+    args = parser.parse_args()
+
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from ofhkit.evaluation import prior
+    from ofhkit.files import atomic_write
+    from ofhkit.ops.processor import device_name
+
+    def faces(split: str, count: int | None = args.count, large: bool = False) -> prior.Faces:
+        return prior.Faces(args.data_root, split, count, large)
+
+    def moments() -> prior.Moments:
+        if not args.moments.is_file():
+            args.moments.parent.mkdir(parents=True, exist_ok=True)
+            save_file(dict(prior.Moments.collect(args.data_root)), args.moments)
+        return prior.Moments(load_file(args.moments))
+
+    text = {
+        "lambda": lambda: prior.regularisations(moments(), faces("val")),
+        "size": lambda: prior.sizes(moments(), faces("val", large=True)),
+        "faces": lambda: prior.faces_needed(faces("train", None), faces("test")),
+        "holes": lambda: prior.holes(faces("test"), prior.numbered(args.model)),
+        "consistent": lambda: prior.consistency(faces("test", large=True), prior.numbered(args.model)),
+        "privacy": lambda: prior.privacy(moments(), faces("train"), faces("test")),
+    }[args.command]()
+    name = prior.PackedFaces(args.data_root, "test").metainfo["name"]
+    machine = (
+        f"{device_name(torch.device('cpu'))} ({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}"
+    )
+    where = f"{args.count} faces of {name}; {machine}"
+    text = f"# The face prior: {args.command}\n\n`tools/prior.py {args.command}`\n\n{text}\n\n{where}.\n"
+    atomic_write(args.out / f"prior_{args.command}.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    run(main)

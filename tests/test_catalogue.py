@@ -17,7 +17,7 @@ from ofhkit.registry import ROLES, plugins
 
 @pytest.mark.slow
 def test_every_component_is_listed_within_eighty_columns():
-    for role in set(ROLES) - {"upsampler", "discriminator", "landmark_prior", "parser"}:
+    for role in set(ROLES) - {"upsampler", "discriminator", "prior"}:
         entries = list(catalogue(role))
         assert [e.name for e in entries] == ROLES[role].names()
         assert all(len(line) <= 80 for e in entries for line in e.lines().splitlines())

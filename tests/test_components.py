@@ -14,7 +14,7 @@ from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.registry import HALLUCINATORS, LOSSES, ROLES
 from ofhkit.testing import ContractError, check
 
-NETWORKS = ("inpainter", "upsampler", "discriminator", "landmark_prior", "parser")
+NETWORKS = [name for name, role in ROLES.items() if role.inputs]
 TINY = dict(type="EncoderDecoder", channels=(4, 4, 4, 4), decoder_channels=(4, 4, 4))
 SMALL = {  # narrow where the defaults are slow; what a constructor demands
     "ResidualUpsampler": dict(channels=(4, 4, 4), head_channels=(4, 4)),

@@ -205,14 +205,15 @@ def test_a_module_of_the_same_name_is_not_mistaken_for_it(tmp_path):
         assert "Mine" not in UPSAMPLERS.names()
 
 
-@pytest.mark.parametrize("role", TEMPLATES["CLASSES"])
-def test_a_generated_plugin_keeps_its_promises(role, tmp_path):
-    for path, text in TEMPLATES["files"]("fresh_one", role).items():
+@pytest.mark.parametrize("kind", TEMPLATES["EXAMPLES"])
+def test_a_generated_plugin_keeps_its_promises(kind, tmp_path):
+    for path, text in TEMPLATES["files"]("fresh_one", kind).items():
         (tmp_path / "fresh_one" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fresh_one" / path).write_text(text)
     plugins.request(["fresh_one"])
     arguments = {"hallucinator": (dict(type="EncoderDecoder"), dict(type="FSRCNN")), "stage": (1,)}
-    check(role, ROLES[role].get("FreshOne")(*arguments.get(role, ())))
+    component = TEMPLATES["role_of"](kind).get("FreshOne")
+    check(TEMPLATES["role_of"](kind).name, component(*arguments.get(kind, ())))
     assert '"ofhkit>=0.1,<0.2"' in (tmp_path / "fresh_one/pyproject.toml").read_text()
 
 

@@ -9,7 +9,7 @@ from ofhkit.commands.reference import components_page, configuration_page, docum
 from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
 
-PUBLISHED = ("inpainter", "upsampler", "discriminator", "landmark_prior", "parser", "loss")
+PUBLISHED = ("inpainter", "upsampler", "discriminator", "prior", "loss")
 WITHOUT_A_PAPER = {"GaussianInpainter", "LinearUpsampler", "MeanFace", "ParsingLoss"}
 
 

@@ -8,6 +8,7 @@ import pytest
 from pipeline_maker import FSRCNN, INPAINTER, ROOT
 from test_plugins import clean, install  # noqa: F401 (a fixture)
 
+from ofhkit import registry
 from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
@@ -17,12 +18,8 @@ from ofhkit.testing import check
 from ofhkit.zoo import load_model
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/roles.md").read_text(), re.M | re.S)
-NAMES = {
-    "inpainter": "MyInpainter", "upsampler": "MyUpsampler", "discriminator": "MyDiscriminator",
-    "landmark_prior": "MyLandmarks", "parser": "MyParser", "loss": "MyGradientLoss", "occluder": "MyOccluder",
-    "dataset": "MyFaces", "metric": "MyMetric", "hook": "MyHook", "hallucinator": "MyHallucinator",
-    "stage": "MyStage", "report": "MySection",
-}  # fmt: skip
+FOUND = re.findall(r"^@(\w+)\.register_module\(\)\nclass (\w+)", "\n".join(BLOCKS), re.M)
+COMPONENTS = [(name, vars(registry)[constant]) for constant, name in FOUND]
 
 
 def write(folder):
@@ -43,15 +40,15 @@ def test_every_role_comes_through_every_door(door, tmp_path, recwarn):
     else:
         (tmp_path / "config.py").write_text("custom_imports = ['site/stranger.py']")
         load_config(tmp_path / "config.py")
-    found = {role: ROLES[role].get(name).__module__ for role, name in NAMES.items()}
-    assert set(found.values()) == {"stranger"}
+    assert {role.get(name).__module__ for name, role in COMPONENTS} == {"stranger"}
+    assert {role.name for _, role in COMPONENTS} == set(ROLES)
     assert not plugins.broken()
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_each_keeps_its_promise(role, tmp_path):
+@pytest.mark.parametrize(("name", "registry"), COMPONENTS)
+def test_each_keeps_its_promise(name, registry, tmp_path):
     plugins.request([str(write(tmp_path / "site"))])
-    component = ROLES[role].get(NAMES[role])
+    component, role = registry.get(name), registry.name
     parts, more = dict(inpainter=INPAINTER, upsampler=FSRCNN), {}
     if role == "stage":
         more = dict(model=dict(type="FaceHallucinator", **parts))
@@ -127,7 +124,16 @@ def test_a_misspelt_stranger_is_answered(tmp_path):
     for options, message in (
         ({"model.upsampler.type": "MyUpsamler"}, "unknown upsampler 'MyUpsamler'; did you mean 'MyUpsampler'"),
         ({"stages.upsampler.hooks.a.type": "MyHok"}, "unknown hook 'MyHok'; did you mean 'MyHook'"),
-        ({"evaluation.sections.a.type": "MySecton"}, "unknown report 'MySecton'; did you mean 'MySection'"),
+        ({"evaluation.sections.a.type": "MySecton"}, "unknown hook 'MySecton'; did you mean 'MySection'"),
+        ({"evaluation.sections.a.type": "MyHook"}, "'MyHook' stands at stages.STAGE.hooks.NAME, and not here"),
+        ({"stages.upsampler.hooks.a.type": "MySection"}, "'MySection' stands at evaluation.sections.NAME"),
+        ({"model.landmark_prior.type": "MyParser"}, "model.landmark_prior .*'MyParser' stands at model.parser"),
+        (
+            {"evaluation.metrics.a": dict(type="ParsingIoU", parser=dict(type="MyLandmarks"))},
+            "'MyLandmarks' stands at model.landmark_prior",
+        ),
+        ({"data.degradation.occluder.type": "Degradation"}, "'Degradation' stands at data.degradation, and"),
+        ({"data.degradation.type": "MyOccluder"}, "'MyOccluder' stands at data.degradation.occluder"),
         ({"evaluation.metrics.a.type": "MyMetrik"}, "unknown metric 'MyMetrik'; did you mean 'MyMetric'"),
         ({"evaluation.metric.a.type": "MyMetric"}, "evaluation has no key 'metric'; did you mean 'metrics'"),
         ({"stages.upsamplr.iterations": 4}, "stages has no key 'upsamplr'; did you mean 'upsampler'"),

@@ -13,21 +13,6 @@ from ofhkit.registry import LOSSES, ROLES
 from ofhkit.testing.samples import sample_batch
 from ofhkit.zoo import load_model
 
-PLACES = {
-    "inpainter": "model.inpainter",
-    "upsampler": "model.upsampler",
-    "discriminator": "model.discriminator",
-    "landmark_prior": "model.landmark_prior",
-    "parser": "model.parser",
-    "occluder": "data.degradation.occluder",
-    "degradation": "data.degradation",
-    "dataset": "data.dataset",
-    "metric": "evaluation.metrics.swapped",
-    "hook": "stages.upsampler.hooks.swapped",
-    "report": "evaluation.sections.swapped",
-    "stage": "stages.swapped",
-    "hallucinator": "model",
-}
 LOSS_PLACES = {  # what a loss needs -> where it belongs
     "lr_filled": "stages.inpainter.loss",
     "predicted_landmarks": "stages.landmarks.loss",
@@ -38,7 +23,8 @@ OBJECTS = {"network", "dataset"}  # hooks that take these are made by the runner
 
 def place(role: str, name: str) -> str:
     if role != "loss":
-        return PLACES[role]
+        here = ROLES[role]
+        return here.places[here.key_for(here.get(name))].replace("STAGE", "upsampler").replace("NAME", "swapped")
     needs = inspect.signature(LOSSES.get(name).forward).parameters
     return next((where for need, where in LOSS_PLACES.items() if need in needs), "model.losses.swapped")
 
@@ -73,8 +59,9 @@ def pack(tmp_path_factory):
     return write_pack(tmp_path_factory.mktemp("swaps") / "pack")
 
 
-ROLES_OF_A_PIPELINE = ("inpainter", "upsampler", "discriminator", "landmark_prior", "loss")
-LEARNT = [(r, n) for r, n in CASES if r in ROLES_OF_A_PIPELINE and n != "ParsingLoss"]  # which trains the parser only
+ROLES_OF_A_PIPELINE = ("inpainter", "upsampler", "discriminator", "prior", "loss")
+OF_THE_PARSER = ("ParsingLoss", "FaceParser")
+LEARNT = [(r, n) for r, n in CASES if r in ROLES_OF_A_PIPELINE and n not in OF_THE_PARSER]
 
 
 @pytest.mark.slow
@@ -84,7 +71,7 @@ def test_trained_saved_loaded_and_exported(role, name, pack, tmp_path):
     key = place(role, name)
     tiny = dict(iterations=1, batch_size=2)
     losses = dict(pixel=dict(type="PixelLoss"), adversarial=dict(type="AdversarialLoss"))
-    losses |= dict(structure=dict(type="SemanticStructureLoss")) if role == "landmark_prior" else {}
+    losses |= dict(structure=dict(type="SemanticStructureLoss")) if role == "prior" else {}
     config = dict(
         _base_=str(ROOT / "configs/ofhnet_celeba.py"),
         model=dict(

@@ -25,11 +25,11 @@ def main() -> None:
     from ofhkit.data.packed import PackedFaces
     from ofhkit.evaluation.parser_check import check_parser
     from ofhkit.evaluation.scoring import PARSER
-    from ofhkit.registry import PARSERS
+    from ofhkit.registry import PRIORS
     from ofhkit.rendering import SyntheticFaces
     from ofhkit.zoo.weights import load_strictly, load_weights
 
-    network = PARSERS.build(dict(type="FaceParser", weights=None if args.weights else PARSER))
+    network = PRIORS.build(dict(type="FaceParser", weights=None if args.weights else PARSER))
     if args.weights:
         load_strictly(network, load_weights(args.weights)[0], str(args.weights))
     network.eval()

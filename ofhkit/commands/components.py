@@ -14,13 +14,11 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.registry import ROLES, plugins
 
-_FACE, _TINY, _MASK = (1, 3, HR_SIZE, HR_SIZE), (1, 3, LR_SIZE, LR_SIZE), (1, 1, LR_SIZE, LR_SIZE)
-INPUTS = {
-    "inpainter": (_TINY, _MASK),
-    "upsampler": (_TINY, _MASK),  # as many of these as ``forward`` takes
-    "discriminator": (_FACE,),
-    "landmark_prior": (_FACE,),
-    "parser": (_FACE,),
+_SHAPES = {
+    "hr": (1, 3, HR_SIZE, HR_SIZE),
+    "lr": (1, 3, LR_SIZE, LR_SIZE),
+    "completed": (1, 3, LR_SIZE, LR_SIZE),
+    "mask": (1, 1, LR_SIZE, LR_SIZE),
 }
 
 
@@ -105,7 +103,8 @@ def _passage(component: Any, start: str) -> str:
 
 
 def _size(role: str, component: Any) -> str:
-    if role not in INPUTS:
+    inputs = ROLES[role].inputs
+    if not inputs:
         return ""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -116,13 +115,12 @@ def _size(role: str, component: Any) -> str:
         network = component().eval()
     except TypeError:
         return "has arguments without defaults"
-    shapes = INPUTS[role]
     if role == "upsampler":
-        shapes = shapes[: len(upsampler_inputs(network))]
+        inputs = upsampler_inputs(network)
     count = sum(p.numel() for p in network.parameters())
     if hasattr(network, "partial_fit"):
         return "fitted in one pass over the training faces"
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network(*(torch.zeros(shape) for shape in shapes))
+        network(*(torch.zeros(_SHAPES[key]) for key in inputs))
     return f"{count:,} parameters, {counter.get_total_flops() / 2e9:.3f} GMACs a face"

@@ -17,7 +17,7 @@ from ofhkit.evaluation.pipelines import Pipeline, load_model, resolve_data
 from ofhkit.evaluation.scoring import QUICK, STANDARD
 from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
-from ofhkit.registry import DATASETS, DEGRADATIONS, LANDMARK_PRIORS
+from ofhkit.registry import DATASETS, DEGRADATIONS, PRIORS
 from ofhkit.runtime.devices import device_of, pick_device
 from ofhkit.training.curriculum import WEIGHTS, Options, run_curriculum
 from ofhkit.zoo.weights import load_strictly, load_weights
@@ -57,7 +57,7 @@ def measure_realism(
         model = load_model(run_curriculum(config, f"{stem}_{source}", options), device)
         pipeline, degrade = Pipeline(source, stem, model, config), DEGRADATIONS.build(real.data.degradation).to(device)
         scores = evaluate(pipeline.predict, degrade, tests["test"], [STANDARD[name] for name in QUICK]).means
-        network = LANDMARK_PRIORS.build(config.model.landmark_prior)
+        network = PRIORS.build(config.model.landmark_prior)
         mark = model.info["fingerprints"]["landmark_prior"]
         weights = Path(options.work_dir) / "shared" / f"landmarks-{mark}" / WEIGHTS
         load_strictly(network, load_weights(weights)[0], str(weights))

@@ -11,7 +11,7 @@ from typing import Any
 import mmengine.optim  # noqa: F401 (registers optimizers and schedules)
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
-from ofhkit.commands.components import INPUTS, Entry, catalogue
+from ofhkit.commands.components import Entry, catalogue
 from ofhkit.config import schema
 from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL
 from ofhkit.config.settings import SECTIONS
@@ -100,12 +100,7 @@ def _link(role: str) -> str:
 
 
 def _role_rows() -> list[tuple[str, ...]]:
-    places = {"losses": "model.losses.NAME", "metrics": "evaluation.metrics.NAME", "hooks": "stages.STAGE.hooks.NAME",
-              "sections": "evaluation.sections.NAME", "stages": "stages.NAME", "loss": "stages.STAGE.loss",
-              "dataset": "data.dataset", "degradation": "data.degradation", "occluder": "data.degradation.occluder",
-              "model": "model"}  # fmt: skip
-    keys = [(key.removesuffix(".*"), role.name) for key, role in ROLE_OF_KEY.items()]
-    return [(f"`{places.get(key, f'model.{key}')}`", _link(role)) for key, role in keys]
+    return [(f"`{place}`", _link(role.name)) for role in ROLES.values() for place in role.places.values()]
 
 
 def configuration_page() -> str:
@@ -167,7 +162,7 @@ def components_page(sizes: bool = True) -> str:
         "this package computes it.\n",
     ]
     for role in ROLES:
-        entries = list(catalogue(role, sizes=sizes and role in INPUTS))
+        entries = list(catalogue(role, sizes=sizes))
         if entries:
             parts += [f"## {role}\n", f"[Arguments](configuration.md#arguments-{role})\n", *map(_component, entries)]
     return "\n".join(parts)

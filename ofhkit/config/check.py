@@ -23,27 +23,11 @@ TOP_LEVEL = {
     "runtime": "seed, intervals, switches of the runner",
     "custom_imports": "modules to import first (plugins)",
 }
-ROLE_OF_KEY = {
-    "model": registry.HALLUCINATORS,
-    "inpainter": registry.INPAINTERS,
-    "upsampler": registry.UPSAMPLERS,
-    "discriminator": registry.DISCRIMINATORS,
-    "landmark_prior": registry.LANDMARK_PRIORS,
-    "parser": registry.PARSERS,
-    "loss": registry.LOSSES,
-    "losses.*": registry.LOSSES,
-    "dataset": registry.DATASETS,
-    "degradation": registry.DEGRADATIONS,
-    "occluder": registry.OCCLUDERS,
-    "stages.*": registry.STAGES,
-    "metrics.*": registry.METRICS,
-    "hooks.*": registry.HOOKS,
-    "sections.*": registry.REPORTS,
-}
+ROLE_OF_KEY = {key: role for role in registry.ROLES.values() for key in role.places}
 OPEN = tuple(key.removesuffix(".*") for key in ROLE_OF_KEY if key.endswith(".*"))
 """Dictionaries to which anyone may add a component under a name of their own."""
 _PLAIN = (str, int, float, list)
-_BUILT_TO_BE_CHECKED = (registry.STAGES, registry.OCCLUDERS, registry.DEGRADATIONS)  # cheap, and they know their ranges
+_BUILT_TO_BE_CHECKED = (registry.STAGES, registry.DEGRADATIONS)  # cheap, and they know their ranges
 
 
 def role_of(dotted: str) -> registry.Registry | None:
@@ -52,8 +36,12 @@ def role_of(dotted: str) -> registry.Registry | None:
     >>> role_of('stages.upsampler').name, role_of('model.upsampler').name, role_of('data')
     ('stage', 'upsampler', None)
     """
+    return ROLE_OF_KEY.get(_key(dotted))
+
+
+def _key(dotted: str) -> str:
     parent, key = ["", *dotted.split(".")][-2:]
-    return ROLE_OF_KEY.get(f"{parent}.*", ROLE_OF_KEY.get(key))
+    return f"{parent}.*" if f"{parent}.*" in ROLE_OF_KEY else key
 
 
 def check(tree: Mapping, origins: Mapping[str, str] | None = None) -> None:
@@ -105,7 +93,7 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
             continue
         if role is not None and not _parts_alone(dotted, value):
             try:
-                role.check(value)
+                role.check(value, _key(dotted))
                 kind = role.get(value["type"])
                 for name, given in value.items():
                     if name != "type":

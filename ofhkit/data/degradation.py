@@ -19,7 +19,7 @@ from ofhkit.functional.parsing import flip_parsing
 from ofhkit.functional.random import hash_integers
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
-from ofhkit.registry import DEGRADATIONS, OCCLUDERS
+from ofhkit.registry import DEGRADATIONS
 
 
 def _mirror(hr: Tensor, chosen: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def _mirror(hr: Tensor, chosen: Tensor) -> Tensor:
     return hr.index_copy(0, rows, hr.index_select(0, rows).flip(-1))
 
 
-@OCCLUDERS.register_module()
+@DEGRADATIONS.register_module()
 class RandomRectangle:
     """One rectangle an image with ``min_area <= height * width <= max_area`` pixels of the LR image.
 
@@ -52,7 +52,7 @@ class RandomRectangle:
         )
 
 
-@OCCLUDERS.register_module()
+@DEGRADATIONS.register_module()
 class FixedRectangle:
     """The same rectangle for every image: the paper's centred squares (Fig. 9) and corners (Fig. 8).
 
@@ -76,7 +76,7 @@ class Degradation(BaseDataPreprocessor):
     """Make ``hr, lr_gt, mask, lr`` (and flipped labels) out of a uint8 batch.
 
     Args:
-        occluder: component of role occluder, or its configuration.
+        occluder: component of role degradation, or its configuration.
         size: side of the LR image.
         flip: mirror half of the training images, labels included.
         seed: of training flips and holes, which are functions of (seed, ``sample_id``), the count of training samples.
@@ -90,7 +90,7 @@ class Degradation(BaseDataPreprocessor):
 
     def __init__(self, occluder: Any = None, size: int = LR_SIZE, flip: bool = True, seed: int = 0, test_seed: int = 0):
         super().__init__(non_blocking=True)
-        self.occluder = OCCLUDERS.build(occluder or dict(type="RandomRectangle"))
+        self.occluder = DEGRADATIONS.build(occluder or dict(type="RandomRectangle"))
         self.size, self.flip, self.seed, self.test_seed = size, flip, seed, test_seed
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Tensor]:

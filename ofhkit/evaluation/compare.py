@@ -26,7 +26,7 @@ from ofhkit.evaluation.write_report import write_report
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.ops import device_name
-from ofhkit.registry import DATASETS, DEGRADATIONS, REPORTS
+from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first
 from ofhkit.runtime.progress import say
@@ -79,7 +79,7 @@ def compare(
     resolve_data(config, data_root)
     suite = pick_metrics(config.evaluation.metrics, metrics, quick)
     wanted = {} if quick else config.evaluation.get("sections", {})
-    sections = {title: REPORTS.build(section) for title, section in wanted.items() if section is not None}
+    sections = {title: HOOKS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
     dataset = main_process_first(lambda: DATASETS.build(test))
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))

@@ -17,7 +17,7 @@ from ofhkit.evaluation.scoring import Scored
 from ofhkit.functional.grids import face_grid
 from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.metrics import PerImageMetric
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 
 __all__ = ["Gallery", "draw_landmarks", "leading", "make_gallery"]
 
@@ -84,7 +84,7 @@ def draw_landmarks(gallery: Gallery) -> np.ndarray:
     Returns:
         (height, width, 3) uint8 RGB, faces enlarged twice.
     """
-    network = LANDMARK_PRIORS.build(dict(type="FaceAPI68")).eval()
+    network = PRIORS.build(dict(type="FaceAPI68")).eval()
     faces = {title: batch[:FIXED].cpu() for title, batch in gallery.columns.items() if title not in ("lr", "completed")}
     truth = network(faces["hr"])
     drawn = {

@@ -34,7 +34,7 @@ def check_parser(parser: nn.Module, faces: Any, batch_size: int = 64) -> dict[st
     """Share of faces whose label at each place of :data:`PLACES` is right, in percent.
 
     Args:
-        parser: of role parser, in eval mode.
+        parser: of role prior, in eval mode.
         faces: a data set with ``hr`` and ``landmarks``.
 
     Returns:

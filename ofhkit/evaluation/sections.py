@@ -1,4 +1,4 @@
-"""Sections of ``report.html`` that other people write: components of role ``report``."""
+"""Sections of ``report.html`` that other people write: components of role ``hook``."""
 
 from __future__ import annotations
 

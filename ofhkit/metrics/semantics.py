@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ofhkit.functional.geometry import iou, nrmse
 from ofhkit.functional.image_quality import enlarge_mask
 from ofhkit.metrics.base import PerImageMetric, regions
-from ofhkit.registry import LANDMARK_PRIORS, METRICS, PARSERS, Registry
+from ofhkit.registry import METRICS, PRIORS
 
 __all__ = ["NRMSE", "LabelIoU", "LandmarkError", "ParsingIoU"]
 
@@ -31,11 +31,10 @@ class _Reader:
 
     def __init__(
         self,
-        role: Registry,
         component: nn.Module | Mapping,
         reduce: Callable[[Tensor], Tensor] = lambda output: output,
     ):
-        self.role, self.component = role, component
+        self.component = component
         self.network: nn.Module | None = None
         self.channels = 0  # of the output
         self.last: tuple[Tensor, Tensor] | None = None  # true faces, and what was read from them
@@ -45,7 +44,7 @@ class _Reader:
     def __call__(self, face: Tensor) -> Tensor:
         if self.network is None:
             with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-                self.network = self.role.build(self.component).eval()
+                self.network = PRIORS.build(self.component).eval()
         output = self.network.to(face.device)(face)
         self.channels = output.shape[1]
         return self.reduce(output)
@@ -64,7 +63,7 @@ class NRMSE(PerImageMetric):
     ``NRMSE_hole`` and ``NRMSE_known`` average over the points that lie inside and outside the hole in the true face.
 
     Args:
-        landmark_prior: component of role landmark_prior, or its configuration.
+        landmark_prior: component of role prior, or its configuration.
         normaliser: ``outer_eyes``, ``pupils`` or ``bbox``.
     """
 
@@ -74,7 +73,7 @@ class NRMSE(PerImageMetric):
 
     def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
         super().__init__()
-        self.detect = _Reader(LANDMARK_PRIORS, landmark_prior or {"type": "FaceAPI68"})
+        self.detect = _Reader(landmark_prior or {"type": "FaceAPI68"})
         self.normaliser = normaliser
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -104,7 +103,7 @@ class ParsingIoU(PerImageMetric):
     inside and outside the hole.
 
     Args:
-        parser: component of role parser, or its configuration.
+        parser: component of role prior, or its configuration.
     """
 
     name, title, decimals, higher_is_better, headline = "IoU", "parsing IoU", 4, True, True
@@ -114,7 +113,7 @@ class ParsingIoU(PerImageMetric):
     def __init__(self, parser: nn.Module | Mapping | None = None):
         super().__init__()
         component = parser or {"type": "FaceParser", "weights": "face_parser.safetensors"}
-        self.parse = _Reader(PARSERS, component, _labels)
+        self.parse = _Reader(component, _labels)
 
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
         pred, target = self.parse(sr).long(), self.parse.truth(hr).long()

@@ -33,7 +33,7 @@ class FaceHallucinator(nn.Module):
         upsampler: component of role upsampler, or its configuration.
         losses: configuration: name -> loss term.
         discriminator: configuration of a component of role discriminator, or None.
-        landmark_prior: configuration of a component of role landmark_prior, or None.
+        landmark_prior: configuration of a component of role prior, or None.
         consistent: move every face to the nearest one that, shrunk again, is the completed small face: before it is
             clamped to 1e-6, then nearly always to 1e-3, in a picture file of 8 bits too (it is dithered for that).
 

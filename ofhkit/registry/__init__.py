@@ -1,4 +1,4 @@
-"""One registry a role: what a configuration may name, and where it is found.
+"""One registry a role, declared at the end of this module; lists, checks and reference pages follow from it.
 
 A component's ``type`` is looked up in its role's registry only; an import path such as ``os.system`` is never
 resolved, because configurations also arrive inside downloaded weight files.
@@ -15,25 +15,37 @@ from mmengine import registry as mm
 from ofhkit.errors import DuplicateNameError, OfhkitError, did_you_mean
 from ofhkit.registry import plugins
 
-__all__ = [
-    "DATASETS", "DEGRADATIONS", "DISCRIMINATORS", "HALLUCINATORS", "HOOKS", "INPAINTERS", "LANDMARK_PRIORS", "LOSSES",
-    "METRICS", "OCCLUDERS", "PARSERS", "REPORTS", "ROLES", "STAGES", "UPSAMPLERS", "Registry",
-]  # fmt: skip
-
-
 _PLAIN = (bool, int, float, str, tuple)
 
 
 class Registry(mm.Registry):
     """MMEngine's registry with errors that name the role, the nearest valid name and the offending key.
 
+    Args:
+        name: of the role.
+        places: where a configuration names its components; ``NAME`` and ``STAGE`` stand for any name.
+        marks: of several places, key -> attribute or argument that only the components for this key have.
+        parent: MMEngine's registry of the same kind, whose components can be named too.
+        locations: modules that register the package's own components.
+        inputs: batch keys that a network of this role reads.
+
     Raises:
         OfhkitError: unknown component ("unknown upsampler 'FSRCN'; did you mean 'FSRCNN'?"), unknown or missing
             argument, or a configuration without ``type``.
     """
 
-    def __init__(self, name: str, *, parent: mm.Registry | None = None, locations: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        name: str,
+        *places: str,
+        marks: Mapping[str, str] | None = None,
+        parent: mm.Registry | None = None,
+        locations: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+    ):
         super().__init__(name, build_func=_build, parent=parent, scope="ofhkit", locations=list(locations))
+        self.places = {_key(place): place for place in places}
+        self.marks, self.inputs = marks or {}, inputs
 
     def import_from_location(self) -> None:
         """Import the package's own components of this role, then the plugins."""
@@ -72,8 +84,12 @@ class Registry(mm.Registry):
         self.import_from_location()
         return key in self.module_dict or (self.parent is not None and key in self.parent.module_dict)
 
-    def check(self, cfg: Mapping) -> None:
-        """Check that ``cfg`` names a component of this role and only arguments that it takes, without building it."""
+    def check(self, cfg: Mapping, key: str = "") -> None:
+        """Check that ``cfg`` names a component of this role and only arguments that it takes, without building it.
+
+        Args:
+            key: under which it stands, one of ``places``; empty: any.
+        """
         arguments = dict(cfg)
         if "type" not in arguments:
             raise OfhkitError(f"{self.name}: 'type' is missing; valid: {', '.join(self.names())}")
@@ -84,6 +100,14 @@ class Registry(mm.Registry):
         check_arguments(
             component, arguments, f"{self.name} {getattr(component, '__name__', component)!r}", partial=True
         )
+        if self.marks and key not in ("", fitting := self.key_for(component)):
+            raise OfhkitError(f"{kind!r} stands at {self.places[fitting]}, and not here")
+
+    def key_for(self, component: Any) -> str:
+        """Return the key of ``places`` that a component of this role is for."""
+        named, _ = parameters(component)
+        unmarked = next(key for key in self.places if key not in self.marks)
+        return next((k for k, mark in self.marks.items() if mark in named or hasattr(component, mark)), unmarked)
 
     def complete(self, cfg: Mapping) -> dict[str, Any]:
         """Return ``cfg`` with its component's plain default arguments written out, so that it says all it means."""
@@ -96,6 +120,12 @@ class Registry(mm.Registry):
         """Names of this role's components, sorted (those of MMEngine's parent registry are not listed)."""
         self.import_from_location()
         return sorted(self.module_dict)
+
+
+def _key(place: str) -> str:
+    """The last word of a place; for a name that anyone may choose, the word before: ``losses.*``."""
+    parent, key = ["", *place.split(".")][-2:]
+    return f"{parent}.*" if key == "NAME" else key
 
 
 def _place(component: Any) -> tuple[str, str]:
@@ -161,30 +191,50 @@ def parameters(component: Any) -> tuple[dict[str, inspect.Parameter], bool]:
     return named, True
 
 
-INPAINTERS = Registry("inpainter", locations=("ofhkit.models.inpainters",))
-UPSAMPLERS = Registry("upsampler", locations=("ofhkit.models.upsamplers",))
-DISCRIMINATORS = Registry("discriminator", locations=("ofhkit.models.discriminators",))
-LANDMARK_PRIORS = Registry("landmark_prior", locations=("ofhkit.models.landmark_priors",))
-PARSERS = Registry("parser", locations=("ofhkit.models.parsers",))
-LOSSES = Registry("loss", locations=("ofhkit.models.losses",))
-OCCLUDERS = Registry("occluder", locations=("ofhkit.data.degradation",))
-DEGRADATIONS = Registry("degradation", locations=("ofhkit.data.degradation",))
-STAGES = Registry("stage", locations=("ofhkit.training.stages",))
-REPORTS = Registry("report", locations=("ofhkit.evaluation",))
+INPAINTERS = Registry("inpainter", "model.inpainter", locations=("ofhkit.models.inpainters",), inputs=("lr", "mask"))
+UPSAMPLERS = Registry(
+    "upsampler", "model.upsampler", locations=("ofhkit.models.upsamplers",), inputs=("completed", "mask")
+)
+DISCRIMINATORS = Registry(
+    "discriminator", "model.discriminator", locations=("ofhkit.models.discriminators",), inputs=("hr",)
+)
+PRIORS = Registry(
+    "prior",
+    "model.landmark_prior",
+    "model.parser",
+    marks={"parser": "num_classes"},
+    locations=("ofhkit.models.landmark_priors", "ofhkit.models.parsers"),
+    inputs=("hr",),
+)
+LOSSES = Registry("loss", "stages.STAGE.loss", "model.losses.NAME", locations=("ofhkit.models.losses",))
+DATASETS = Registry(
+    "dataset",
+    "data.dataset",
+    parent=mm.DATASETS,
+    locations=("ofhkit.data.image_folder", "ofhkit.data.packed", "ofhkit.rendering"),
+)
+DEGRADATIONS = Registry(
+    "degradation",
+    "data.degradation",
+    "data.degradation.occluder",
+    marks={"degradation": "forward"},
+    locations=("ofhkit.data.degradation",),
+)
+STAGES = Registry("stage", "stages.NAME", locations=("ofhkit.training.stages",))
+METRICS = Registry("metric", "evaluation.metrics.NAME", parent=mm.METRICS, locations=("ofhkit.metrics",))
+HOOKS = Registry(
+    "hook",
+    "stages.STAGE.hooks.NAME",
+    "evaluation.sections.NAME",
+    marks={"hooks.*": "after_train_iter"},
+    parent=mm.HOOKS,
+    locations=("ofhkit.training.hooks", "ofhkit.training.monitor"),
+)
+HALLUCINATORS = Registry("hallucinator", "model", locations=("ofhkit.models.pipeline",))
 
-HALLUCINATORS = Registry("hallucinator", parent=mm.MODELS, locations=("ofhkit.models.pipeline",))
-_FACES = ("ofhkit.data.image_folder", "ofhkit.data.packed", "ofhkit.rendering")
-DATASETS = Registry("dataset", parent=mm.DATASETS, locations=_FACES)
-METRICS = Registry("metric", parent=mm.METRICS, locations=("ofhkit.metrics",))
-HOOKS = Registry("hook", parent=mm.HOOKS, locations=("ofhkit.training.hooks", "ofhkit.training.monitor"))
-
-PIPELINE = ("inpainter", "upsampler")
+PIPELINE = (INPAINTERS.name, UPSAMPLERS.name)
 """The roles that inference needs."""
 
-ROLES: dict[str, Registry] = {
-    r.name: r
-    for r in (
-        INPAINTERS, UPSAMPLERS, DISCRIMINATORS, LANDMARK_PRIORS, PARSERS, LOSSES, OCCLUDERS, DEGRADATIONS, STAGES,
-        REPORTS, HALLUCINATORS, DATASETS, METRICS, HOOKS,
-    )
-}  # fmt: skip
+_NAMED = {name: value for name, value in tuple(globals().items()) if isinstance(value, Registry)}
+ROLES: dict[str, Registry] = {role.name: role for role in _NAMED.values()}
+__all__ = ["ROLES", "Registry", *_NAMED]

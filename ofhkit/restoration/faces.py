@@ -20,7 +20,7 @@ from ofhkit.functional.landmarks import five_points
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 
 __all__ = ["LR_SIZE", "FaceFinder", "Seen", "scaling", "see"]
@@ -102,7 +102,7 @@ class FaceFinder:
         self.template, self.device = np.asarray(template, float), torch.device(device)
         self.detector = TinyFaceDetector().to(device)
         self.landmarks = FaceLandmark68().requires_grad_(False).eval().to(device)
-        self.refiner = LANDMARK_PRIORS.build(dict(type="FaceAPI68", template=self.template.tolist())).to(device)
+        self.refiner = PRIORS.build(dict(type="FaceAPI68", template=self.template.tolist())).to(device)
 
     @torch.no_grad()
     def find(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.registry import ROLES
 from ofhkit.testing.networks import (
     check_discriminator,
     check_inpainter,
-    check_landmark_prior,
-    check_parser,
+    check_prior,
     check_upsampler,
 )
 from ofhkit.testing.parts import (
@@ -27,8 +27,6 @@ from ofhkit.testing.parts import (
     check_hook,
     check_loss,
     check_metric,
-    check_occluder,
-    check_report,
     check_stage,
 )
 from ofhkit.testing.samples import ContractError
@@ -42,12 +40,9 @@ __all__ = [
     "check_hallucinator",
     "check_hook",
     "check_inpainter",
-    "check_landmark_prior",
     "check_loss",
     "check_metric",
-    "check_occluder",
-    "check_parser",
-    "check_report",
+    "check_prior",
     "check_stage",
     "check_upsampler",
 ]
@@ -60,8 +55,7 @@ def check(role: str, component: Any, **options: Any) -> None:
         ContractError: a promise is broken.
         OfhkitError: there is no such role.
     """
-    checks = {name.removeprefix("check_"): f for name, f in globals().items() if name.startswith("check_")}
-    if role not in checks:
-        raise OfhkitError(f"unknown role {role!r}; {did_you_mean(role, checks)}")
+    if role not in ROLES:
+        raise OfhkitError(f"unknown role {role!r}; {did_you_mean(role, ROLES)}")
     torch.manual_seed(0)
-    checks[role](component, **options)
+    globals()[f"check_{role}"](component, **options)

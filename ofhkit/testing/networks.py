@@ -100,15 +100,11 @@ def check_discriminator(network: nn.Module, export: bool = True) -> None:
     _check_network(network, (hr,), (len(hr), 1), export=export, into_input=True)
 
 
-def check_landmark_prior(network: nn.Module, export: bool = True) -> None:
-    """(hr) -> (N, 68, 2) in pixels of the face, with a gradient into the face."""
+def check_prior(network: nn.Module, export: bool = True) -> None:
+    """(hr) -> landmarks (N, 68, 2) or logits (N, classes, 128, 128), with a gradient into the face."""
     hr = sample_batch()["hr"]
-    _check_network(network, (hr,), (len(hr), 68, 2), export=export, into_input=True)
-
-
-def check_parser(network: nn.Module, export: bool = True) -> None:
-    """(hr) -> logits (N, classes, 128, 128), with a gradient into the face."""
-    hr = sample_batch()["hr"]
-    classes = network.eval()(hr[:1]).shape[1]
-    require(classes > 1, f"{type(network).__name__}: {classes} class is no parsing")
-    _check_network(network, (hr,), (len(hr), classes, 128, 128), export=export, into_input=True)
+    shape = tuple(network.eval()(hr[:1]).shape[1:])
+    known = shape == (68, 2) or (len(shape) == 3 and shape[0] > 1 and shape[1:] == (128, 128))
+    expected = "(68, 2) landmarks or (classes, 128, 128) logits"
+    require(known, f"{type(network).__name__}: a face gives {shape}, expected {expected}")
+    _check_network(network, (hr,), (len(hr), *shape), export=export, into_input=True)

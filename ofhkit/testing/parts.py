@@ -1,4 +1,4 @@
-"""The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, stages, reports."""
+"""The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, stages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_loss(term: Any) -> None:
     require(same(term(**given), value, 1e-6), f"{name}: forward multiplies by `weight`; that is the caller's part")
 
 
-def check_occluder(occluder: Callable) -> None:
+def _check_occluder(occluder: Callable) -> None:
     """(keys, seed, size) -> masks (N, 1, size, size) of 0 and 1, each a function of its key and the seed alone."""
     name, keys = type(occluder).__name__, torch.arange(32)
     masks = occluder(keys, 3, 16)
@@ -54,8 +54,11 @@ def check_occluder(occluder: Callable) -> None:
     require(torch.equal(masks[5:7], occluder(keys[5:7], 3, 16)), f"{name}: a mask depends on the other keys")
 
 
-def check_degradation(degradation: nn.Module) -> None:
-    """uint8 faces -> ``hr, lr_gt, mask, lr`` in [0, 1], the same each time."""
+def check_degradation(degradation: Callable) -> None:
+    """uint8 faces -> ``hr, lr_gt, mask, lr`` in [0, 1], the same each time; or an occluder: without ``forward``."""
+    if not hasattr(degradation, "forward"):
+        _check_occluder(degradation)
+        return
     name = type(degradation).__name__
     for training in (False, True):
         batch, again = (degradation(copy.deepcopy(faces()), training=training) for _ in range(2))
@@ -106,9 +109,11 @@ def check_metric(metric: Any) -> None:
 
 
 def check_hook(hook: Any) -> None:
-    """MMEngine's hook, whose methods take what the runner passes."""
+    """MMEngine's hook, whose methods take what the runner passes; or a section of the report: no ``Hook``."""
+    if not isinstance(hook, Hook):
+        _check_section(hook)
+        return
     name = type(hook).__name__
-    require(isinstance(hook, Hook), f"{name}: is no mmengine.hooks.Hook")
     for method, base in inspect.getmembers(Hook, inspect.isfunction):
         expected, found = inspect.signature(base).parameters, inspect.signature(getattr(type(hook), method)).parameters
         missing = set(expected) - set(found) if not any(p.kind is p.VAR_KEYWORD for p in found.values()) else set()
@@ -154,7 +159,7 @@ def check_stage(stage: Any, model: Mapping[str, Any] | None = None) -> None:
     require(set(outputs) <= set(KEYS), f"{name}: predict returns {sorted(outputs)}, which are not all batch keys")
 
 
-def check_report(report: Any) -> None:
+def _check_section(section: Callable) -> None:
     """A section of report.html: parameters among ``rows, per_image, faces, protocol``; returns text or a picture."""
     batch = sample_batch()
     values = {i: {"PSNR": 20.0 + i} for i in range(2)}
@@ -166,7 +171,7 @@ def check_report(report: Any) -> None:
         "protocol": {"data": "noise", "split": "test", "num_images": 2},
     }
     try:
-        result = run_section(report, content)
+        result = run_section(section, content)
     except OfhkitError as error:
         raise ContractError(str(error)) from None
-    require(len(result) > 0, f"{report!r} returns nothing")
+    require(len(result) > 0, f"{section!r} returns nothing")

@@ -20,7 +20,7 @@ from ofhkit.config.check import ROLE_OF_KEY
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.models.losses.adversarial import AdversarialLoss, gradient_share, who_moves
-from ofhkit.registry import DEGRADATIONS, DISCRIMINATORS, HALLUCINATORS, LANDMARK_PRIORS, LOSSES, PIPELINE, STAGES
+from ofhkit.registry import DEGRADATIONS, DISCRIMINATORS, HALLUCINATORS, LOSSES, PIPELINE, PRIORS, STAGES
 from ofhkit.runtime.distributed import average
 from ofhkit.runtime.progress import Progress
 from ofhkit.training.optim import check_training
@@ -143,7 +143,7 @@ class UpsamplerStage(Stage):
         model = context.model
         self.pipeline = HALLUCINATORS.build(model)
         self.discriminator: Any = _built(DISCRIMINATORS, model.get("discriminator"))
-        self.landmark_prior: Any = _built(LANDMARK_PRIORS, model.get("landmark_prior"))
+        self.landmark_prior: Any = _built(PRIORS, model.get("landmark_prior"))
         self.losses = nn.ModuleDict({name: LOSSES.build(term) for name, term in (model.get("losses") or {}).items()})
         if not self.losses and type(self).step is UpsamplerStage.step:
             raise OfhkitError("model.losses is empty: name a loss that the upsampler learns from")

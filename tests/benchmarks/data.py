@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.timing import Table, environment, measure
 from ofhkit.data.degradation import Degradation
 from ofhkit.functional.resample import cubic_matrix, downsample_cubic
-from ofhkit.registry import OCCLUDERS
+from ofhkit.registry import DEGRADATIONS
 from ofhkit.rendering import SyntheticFaces
 
 NUM_FACES, EPOCH = 256, 2048  # different pictures; how many one timed call reads
@@ -76,7 +76,7 @@ def run(
 def readers(faces: Dataset, hr: Tensor, batch: int) -> dict[str, Callable[[], object]]:
     """Return calls that each make EPOCH training faces."""
     files = [encode(face) for face in hr.permute(0, 2, 3, 1).numpy()]
-    degrade = Degradation(OCCLUDERS.build(dict(type="RandomRectangle")))
+    degrade = Degradation(DEGRADATIONS.build(dict(type="RandomRectangle")))
     order = np.random.default_rng(0).integers(0, NUM_FACES, EPOCH)
 
     def packed() -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.landmarks import flip_landmarks
-from ofhkit.registry import DEGRADATIONS, OCCLUDERS
+from ofhkit.registry import DEGRADATIONS
 
 
 def data(n=32, start=0):
@@ -75,18 +75,18 @@ def test_parsing_is_flipped_with_left_and_right_exchanged(degrade):
 
 
 def test_fixed_rectangles_are_the_papers_squares():
-    centre = OCCLUDERS.build(dict(type="FixedRectangle", height=6, width=6))(torch.arange(2), seed=0, size=16)
+    centre = DEGRADATIONS.build(dict(type="FixedRectangle", height=6, width=6))(torch.arange(2), seed=0, size=16)
     expected = np.zeros((16, 16))
     expected[5:11, 5:11] = 1
     assert (centre.numpy() == expected).all()
-    corner = OCCLUDERS.build(dict(type="FixedRectangle", height=8, width=8, top=8, left=0))(torch.arange(1), 0, 16)
+    corner = DEGRADATIONS.build(dict(type="FixedRectangle", height=8, width=8, top=8, left=0))(torch.arange(1), 0, 16)
     assert corner[0, 0, 8:, :8].all()
     assert corner.sum() == 64
 
 
 def test_an_impossible_area_is_refused():
     with pytest.raises(OfhkitError, match="min_area <= max_area"):
-        OCCLUDERS.build(dict(type="RandomRectangle", min_area=9, max_area=3))
+        DEGRADATIONS.build(dict(type="RandomRectangle", min_area=9, max_area=3))
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ofhkit.ops import fuse
-from ofhkit.registry import DISCRIMINATORS, INPAINTERS, LANDMARK_PRIORS, UPSAMPLERS
+from ofhkit.registry import DISCRIMINATORS, INPAINTERS, PRIORS, UPSAMPLERS
 
 
 def count(network) -> int:
@@ -76,7 +76,7 @@ def test_discriminator():
 
 @pytest.mark.parametrize(("padding", "parameters"), [(0, 1_835_784), (1, 17_564_424)])
 def test_landmark_network(padding, parameters):
-    net = LANDMARK_PRIORS.build(dict(type="FanZhou", padding=padding))
+    net = PRIORS.build(dict(type="FanZhou", padding=padding))
     assert count(net) == parameters
     points = net(torch.rand(2, 3, 128, 128))
     assert points.shape == (2, 68, 2)

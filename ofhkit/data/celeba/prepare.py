@@ -25,7 +25,7 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.functional.landmarks import five_points
 from ofhkit.functional.task import HR_SIZE
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 from ofhkit.runtime.progress import Progress
 
 log = logging.getLogger("ofhkit")
@@ -205,7 +205,7 @@ def _append(
 
 def landmark_reader(template: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The pretrained network as a function from crops (N, 3, 128, 128) uint8 to 68 points (N, 68, 2) float32."""
-    network = LANDMARK_PRIORS.build({"type": "FaceAPI68", "template": template.tolist()})
+    network = PRIORS.build({"type": "FaceAPI68", "template": template.tolist()})
 
     def locate(faces: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.quantised import PlainConv, SeparableConv, load_quantised
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 
 NET_SIZE = 112
 MEAN = (122.782, 117.001, 104.298)
@@ -65,7 +65,7 @@ class FaceLandmark68(nn.Module):
         return self.fc(x.mean((2, 3))).view(-1, 68, 2)
 
 
-@LANDMARK_PRIORS.register_module()
+@PRIORS.register_module()
 class FaceAPI68(nn.Module):
     """68 landmarks of aligned crops, read with one fixed box; pretrained, frozen, differentiable in its input.
 

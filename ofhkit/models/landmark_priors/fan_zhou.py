@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.ops import Conv3x3
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 
 
-@LANDMARK_PRIORS.register_module()
+@PRIORS.register_module()
 class FanZhou(nn.Module):
     """Regress 68 facial landmarks from a 128x128 face.
 

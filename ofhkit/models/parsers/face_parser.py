@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ofhkit.files import asset
 from ofhkit.functional.parsing import PARSING_LABELS
 from ofhkit.models.layers import ConvBNReLU
-from ofhkit.registry import PARSERS
+from ofhkit.registry import PRIORS
 
 
 class Down(nn.Sequential):
@@ -46,7 +46,7 @@ class Up(nn.Module):
         return self.conv(torch.cat((x, skip), 1))
 
 
-@PARSERS.register_module()
+@PRIORS.register_module()
 class FaceParser(nn.Module):
     """Label the pixels of a face.
 

@@ -20,7 +20,7 @@ from ofhkit.functional.task import MAX_HOLE
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
 from ofhkit.models.inference import run_batches
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 from ofhkit.restoration.faces import scaling, see
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
@@ -139,7 +139,7 @@ def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, open
 
 @lru_cache(maxsize=1)
 def _landmarks() -> nn.Module:
-    return LANDMARK_PRIORS.build(dict(type="FaceAPI68")).requires_grad_(False).eval()
+    return PRIORS.build(dict(type="FaceAPI68")).requires_grad_(False).eval()
 
 
 def _read(face: Tensor) -> np.ndarray:

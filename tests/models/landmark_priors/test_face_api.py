@@ -9,7 +9,7 @@ import torch
 from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.landmark_priors.face_api import FaceAPI68, FaceLandmark68, face_box
-from ofhkit.registry import LANDMARK_PRIORS
+from ofhkit.registry import PRIORS
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -22,7 +22,7 @@ def read(name: str) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def prior() -> FaceAPI68:
-    return LANDMARK_PRIORS.build({"type": "FaceAPI68"})
+    return PRIORS.build({"type": "FaceAPI68"})
 
 
 @torch.no_grad()

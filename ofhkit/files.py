@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -112,6 +112,15 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def csv_cell(value: Any) -> Any:
+    """What a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
+
+    >>> csv_cell('=1+1'), csv_cell(-1.5), csv_cell('plain')
+    ("'=1+1", -1.5, 'plain')
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def _umask() -> int:

@@ -21,9 +21,9 @@ from ofhkit.evaluation.figures import draw_landmarks, make_gallery
 from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
-from ofhkit.evaluation.tables import csv_cell, write_tables
+from ofhkit.evaluation.tables import write_tables
 from ofhkit.evaluation.write_report import write_report
-from ofhkit.files import atomic_write
+from ofhkit.files import atomic_write, csv_cell
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS

@@ -11,9 +11,9 @@ from typing import Any
 
 from ofhkit.errors import printable
 from ofhkit.evaluation.columns import PAPER, Column
-from ofhkit.files import atomic_write
+from ofhkit.files import atomic_write, csv_cell
 
-__all__ = ["csv_cell", "csv_table", "latex_table", "markdown_cell", "markdown_table", "marks", "write_tables"]
+__all__ = ["csv_table", "latex_table", "markdown_cell", "markdown_table", "marks", "write_tables"]
 
 LEGEND = (
     "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "
@@ -30,15 +30,6 @@ def markdown_cell(text: str) -> str:
     'a\\\\|b &lt;img>'
     """
     return " ".join(printable(text).split()).replace("|", r"\|").replace("<", "&lt;")
-
-
-def csv_cell(value: Any) -> Any:
-    """What a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
-
-    >>> csv_cell('=1+1'), csv_cell(-1.5), csv_cell('plain')
-    ("'=1+1", -1.5, 'plain')
-    """
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def marks(rows: Rows, column: Column) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write, is_writable, open_regular
+from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
 from ofhkit.restoration.composition import draw_overlay, draw_sureness
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
@@ -149,7 +149,7 @@ class Writer:
         text = io.StringIO()
         table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         table.writeheader()
-        table.writerows(self.rows)
+        table.writerows({key: csv_cell(value) for key, value in row.items()} for row in self.rows)
         return self._write("results.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
     def _save_picture(self, outcome: Outcome, name: str) -> str:

@@ -197,3 +197,10 @@ def test_a_picture_that_cannot_be_written_whole_has_failed_and_the_next_has_its_
     assert "cannot be written: No space left on device" in first["error"]
     assert not (tmp_path / "out/good.png").exists()
     assert (tmp_path / "out/other.png").is_file()
+
+
+def test_a_name_is_no_formula_in_the_table(tmp_path):
+    writer = writing.Writer(tmp_path, {})
+    writer.rows.append({"input": "=HYPERLINK(1)|x.png", "name": "@x", "status": "failed", "faces": 0})
+    (row,) = csv.DictReader(io.StringIO(writer.save_table().read_text()))
+    assert (row["input"], row["name"], row["faces"]) == ("'=HYPERLINK(1)|x.png", "'@x", "0")

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ofhkit.errors import OfhkitError
+from ofhkit.files import csv_cell
 from ofhkit.functional.images import encode_png
 from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer
 from ofhkit.restoration.page.compare import SCORES, Results
@@ -63,7 +64,7 @@ def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
         files[f"{folder}/sr.png"] = png(figure.image, infos[figure.name])
         files[f"{folder}/completed.png"] = png(figure.completed, infos[figure.name])
         scores = [f"{figure.scores[name]:.4f}" if name in figure.scores else "" for name in SCORES]
-        writer.writerow([figure.name, *scores, f"{figure.seconds:.3f}"])
+        writer.writerow([csv_cell(figure.name), *scores, f"{figure.seconds:.3f}"])
     files["scores.csv"] = table.getvalue().encode()
     return _zip(files)
 

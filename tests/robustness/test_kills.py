@@ -1,0 +1,116 @@
+"""SIGKILL at any moment, also during a save and during preparation: the same command goes on, and nothing differs.
+
+python -m pytest -m long tests/robustness/test_kills.py    # 100 kills of each
+"""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from celeba_maker import MadeCelebA
+from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
+from safetensors.numpy import load_file
+
+TOOL = ROOT / "tools/prepare_celeba.py"
+KILLS = [2, pytest.param(100, marks=pytest.mark.long)]
+PACK = ("faces.npy", "index.npz", "pack.json")
+
+
+class Killer:
+    """Starts a command again and again, and kills it at moments between ``first`` and ``last`` seconds."""
+
+    def __init__(self, arguments: list[str], kills: int, seed: int = 0):
+        self.arguments, self.left = [str(a) for a in arguments], kills
+        self.draw = random.Random(seed)
+        self.killed = self.in_a_save = 0
+        self.first = self.last = 0.0
+
+    def measure(self, started: Path) -> None:
+        """Let the command end once; ``started`` exists as soon as it has begun to write."""
+        start = time.monotonic()
+        job = self._start()
+        while not started.exists() and job.poll() is None:
+            time.sleep(0.01)
+        self.first = time.monotonic() - start
+        assert job.wait() == 0, job.stderr.read()
+        self.last = time.monotonic() - start
+
+    def until_done(self, folder: Path) -> None:
+        """Kill and start again, until it ends by itself or no kill is left; then let it end."""
+        while self.left:
+            job = self._start()
+            if self._kill(job, folder):
+                self.left, self.killed = self.left - 1, self.killed + 1
+            else:
+                assert job.returncode == 0, job.stderr.read()
+                return
+        assert self._start().wait() == 0
+
+    def _start(self) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.arguments, env=ENVIRONMENT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def _kill(self, job: subprocess.Popen, folder: Path) -> bool:
+        """At a random moment, or, every other time, in the first save after it; False if it has ended before."""
+        moment = time.monotonic() + self.draw.uniform(self.first * 0.9, self.last)
+        wants_save = self.draw.random() < 0.5
+        while time.monotonic() < moment or (wants_save and not (saving := list(folder.rglob(".*.tmp")))):
+            if job.poll() is not None:
+                return False
+            time.sleep(0.001)
+        self.in_a_save += bool(wants_save and saving)
+        job.kill()
+        job.wait()
+        return True
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_a_killed_training_ends_bit_equal(tmp_path, kills):
+    pack = tmp_path / "pack"
+    raw = MadeCelebA(20).flat(tmp_path / "raw")
+    subprocess.run([sys.executable, TOOL, "--root", raw, "--out", pack, "--workers", "0"], env=ENVIRONMENT, check=True)
+    config = write_config(tmp_path, "ofhnet", "OFHNet", OFHNET)
+    whole = tmp_path / "whole"
+    reference = Killer(command(config, pack, whole), 0)
+    reference.measure(whole)
+    expected = load_file(whole / "ofhnet_tiny/model.safetensors")
+    done = in_a_save = number = 0
+    while done < kills:
+        work = tmp_path / f"work{number}"
+        killer = Killer(command(config, pack, work), kills - done, seed=number)
+        killer.first, killer.last = reference.first, reference.last
+        killer.until_done(work)
+        found = load_file(work / "ofhnet_tiny/model.safetensors")
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+        assert not [path for path in work.rglob("*") if path.suffix in (".tmp", ".pth")]
+        done, in_a_save, number = done + killer.killed, in_a_save + killer.in_a_save, number + 1
+    print(f"{done} kills, {in_a_save} of them in a save, {number} trainings")
+    assert number < 20 + kills
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_a_killed_preparation_ends_byte_equal(tmp_path, kills):
+    raw = MadeCelebA(20 if kills < 50 else 200).flat(tmp_path / "raw")
+    whole = tmp_path / "whole"
+    arguments = [sys.executable, TOOL, "--root", raw, "--workers", "0", "--out"]
+    reference = Killer([*arguments, whole], 0)
+    reference.measure(whole)
+    expected = {name: (whole / name).read_bytes() for name in PACK if name != "index.npz"}
+    index = dict(np.load(whole / "index.npz"))
+    done = number = 0
+    while done < kills:
+        out = tmp_path / f"pack{number}"
+        killer = Killer([*arguments, out], kills - done, seed=number)
+        killer.first, killer.last = reference.first, reference.last
+        killer.until_done(out)
+        assert {name: (out / name).read_bytes() for name in expected} == expected
+        assert all(np.array_equal(array, index[name]) for name, array in np.load(out / "index.npz").items())
+        done, number = done + killer.killed, number + 1
+    print(f"{done} kills, {number} preparations")
+    assert number < 20 + kills

@@ -129,6 +129,9 @@ def _folders(
             say(f"{name} trains no method and has no row")
         elif folder := find_run(plain, name.stem, work_dir) or find_run(trained_with, name.stem, work_dir):
             folders.append(folder)
+        elif len(others := finished_runs(name.stem, work_dir)) == 1:
+            say(f"{name}: there is no run of it as it stands; its one finished run is scored, {others[0].name}")
+            folders.append(others[0])
         else:
             untrained.append(name)
     if untrained:

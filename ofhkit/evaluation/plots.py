@@ -10,6 +10,7 @@ from ofhkit.errors import OfhkitError
 
 __all__ = ["line_chart"]
 
+_LONGEST = 40  # characters of a name
 COLORS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#8c564b", "#7f7f7f")
 
 
@@ -61,5 +62,6 @@ def line_chart(
 
 
 def _plain(text: str) -> str:
-    """Text that is not read as a formula, and is listed in a legend even where it begins with an underscore."""
+    """Text that is not read as a formula, and is listed in a legend even where it is long or begins with a _."""
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return ("\u200b" if text.startswith("_") else "") + text.replace("$", r"\$")

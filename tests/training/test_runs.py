@@ -76,6 +76,8 @@ def test_a_name_that_the_user_gives_is_the_rows(config, tmp_path):
     file = train(config, options(tmp_path), cfg_options={**SWAP, "method": "mine"})
     assert file.parent.name == SWAPPED
     assert table(tmp_path) == ["mine"]
+    assert table(tmp_path, config) == ["mine"]  # the only run there is of this file
+    train(config, options(tmp_path), cfg_options={"model.inpainter.type": "Telea"})
     with pytest.raises(OfhkitError, match=rf"(?s)not trained under .*or name the folder of a run .*{PLAIN}\+upsampler"):
         table(tmp_path, config)
 

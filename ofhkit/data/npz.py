@@ -6,13 +6,25 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
-__all__ = ["UNREADABLE", "read_npz"]
+__all__ = ["UNREADABLE", "read_npz", "reason"]
 
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, zlib.error, zipfile.BadZipFile)
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile
+)  # fmt: skip
 """What NumPy raises over a damaged file."""
+
+
+def reason(error: Exception) -> str:
+    """The first line of what NumPy says, which may quote the file at length.
+
+    >>> reason(ValueError('no array\\nb...')), reason(EOFError())
+    ('no array', 'EOFError')
+    """
+    return f"{str(error).partition(chr(10))[0] or type(error).__name__:.200}"
 
 
 def read_npz(path: Path, names: Sequence[str], most: int) -> list[np.ndarray]:
@@ -32,4 +44,4 @@ def read_npz(path: Path, names: Sequence[str], most: int) -> list[np.ndarray]:
         with np.load(path) as arrays:
             return [arrays[name] for name in names]
     except UNREADABLE as error:
-        raise ValueError(f"{str(error).partition(chr(10))[0] or type(error).__name__:.200}") from None
+        raise ValueError(reason(error)) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ofhkit.data.npz import UNREADABLE, read_npz
+from ofhkit.data.npz import UNREADABLE, read_npz, reason
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import DATASETS
 
@@ -171,7 +171,7 @@ class PackedFaces(torch.utils.data.Dataset):
         try:
             array = np.load(self.root / file, mmap_mode="r")
         except UNREADABLE as error:
-            raise OfhkitError(f"{self.root / file} cannot be read ({error}); prepare the pack again") from None
+            raise OfhkitError(f"{self.root / file} cannot be read ({reason(error)}); prepare the pack again") from None
         if array.shape != shape or array.dtype != np.uint8:
             raise OfhkitError(
                 f"{self.root / file} is {array.dtype} {array.shape}, pack.json says uint8 {shape}; prepare it again"

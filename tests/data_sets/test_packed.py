@@ -194,7 +194,10 @@ def test_a_damaged_index_is_one_sentence(pack, damage):
         PackedFaces(pack)
 
 
-@pytest.mark.parametrize("content", [b"", b"no faces", b"\x93NUMPY\x01\x00\xff\xff{'descr': (", b"\x93NUMPY\x09\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no faces", b"\x93NUMPY\x01\x00\xff\xff{'descr': (", b"\x93NUMPY\x09\x00", b"\x93NUMPY\x01\x00\x03\x00{(\n"],
+)
 def test_damaged_faces_are_one_sentence(pack, content):
     (pack / "faces.npy").write_bytes(content)
     with pytest.raises(OfhkitError, match=r"faces\.npy cannot be read .*prepare the pack again"):

@@ -23,7 +23,7 @@ from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, write_config
 from pipeline_maker import FSRCNN, write_pack, write_pipeline
 
 from ofhkit.data.packed import PackedFaces
-from ofhkit.training.checkpoint import load_weights
+from ofhkit.zoo.weights import load_weights
 
 PAGE = 4096  # bytes: tmpfs gives out no less
 

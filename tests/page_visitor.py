@@ -43,14 +43,12 @@ class Visitor:
         return self.http.post(f"{API}/queue/join", content=json.dumps(body)), session
 
     def messages(self, session):
-        """All messages until the last event of a session is done."""
+        """All messages until the server ends the stream: hanging up before, a visitor may lose the next event."""
         with self.http.stream("GET", f"{API}/queue/data", params={"session_hash": session}) as answer:
+            answer.raise_for_status()
             for line in answer.iter_lines():
                 if line.startswith("data:"):
-                    message = json.loads(line[5:])
-                    yield message
-                    if message["msg"] in ("close_stream", "unexpected_error"):
-                        return
+                    yield json.loads(line[5:])
 
     def ask(self, event, data, **more):
         """Everything that comes back for an event, as text."""

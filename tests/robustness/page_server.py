@@ -59,10 +59,10 @@ class Server:
         """End it as a service manager does; return what it left in its temporary folder."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(90)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise AssertionError("the page did not stop within 30 seconds of SIGTERM") from None
+            raise AssertionError("the page did not stop within 90 seconds of SIGTERM") from None
         return [path.name for path in self.temporary.iterdir()]
 
 

@@ -192,6 +192,17 @@ def test_old_files_are_removed_and_a_full_folder_takes_no_more(monkeypatch, tmp_
     assert files.archives.exists()
 
 
+def test_it_stops_while_a_visitor_listens(tmp_path):
+    server = Server(tmp_path)
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as connection:
+        connection.sendall(b"GET /gradio_api/heartbeat/a HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in connection.recv(2**16)
+        left = server.stop()
+    assert not [name for name in left if name.startswith("uploads-")]
+    assert "Traceback" not in server.log()
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_hundred_requests_made_from_seeds(server, visitor, paths, face, request):

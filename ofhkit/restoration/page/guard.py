@@ -128,6 +128,8 @@ class Guard:
             reply = _Reply(send)
             try:
                 await self._answer(scope, receive, reply)
+            except asyncio.CancelledError:  # the server stops while this visitor listens
+                await reply.end()
             except Exception as error:
                 _log.error("%s %r: %s: %s", scope["method"], scope["path"][:200], type(error).__name__, error)
                 if not reply.started:
@@ -233,13 +235,19 @@ class _Reply:
     """Sends an answer, with headers that let the browser fetch from nowhere else."""
 
     def __init__(self, send: Callable):
-        self.send, self.started = send, False
+        self.send, self.started, self.ended = send, False, False
 
     async def __call__(self, message: _Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
         await asyncio.wait_for(self.send(message), SLOWEST)
+
+    async def end(self) -> None:
+        """End an answer that has begun."""
+        if self.started and not self.ended:
+            await self({"type": "http.response.body", "body": b""})
 
     async def say(self, status: int, text: str) -> None:
         """Answer with a sentence, where Gradio's script looks for it."""

@@ -6,6 +6,7 @@
     python tools/prior.py holes --data-root DIR --model ofhnet gaussian
     python tools/prior.py consistent --data-root DIR --model ofhnet gaussian
     python tools/prior.py privacy --data-root DIR       whether a training face can be told from an unseen one
+    python tools/prior.py pictures --model gaussian-synthetic ofhnet-synthetic --out docs/pictures   (rendered faces)
 
 The moments of the training faces are collected once and kept in MOMENTS (minutes).
 """
@@ -14,13 +15,13 @@ from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
 
-COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy")
+COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "pictures")
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("--data-root", required=True, metavar="DIR", help="a pack of tools/prepare_celeba.py")
+    parser.add_argument("--data-root", metavar="DIR", help="a pack of tools/prepare_celeba.py")
     parser.add_argument("--moments", type=Path, default=Path("work_dirs/moments.safetensors"), metavar="FILE")
     parser.add_argument("--model", nargs="+", default=["gaussian"], help="names or files of pipelines")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="faces to score (default: 200)")
@@ -30,9 +31,22 @@ def main() -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
+    from ofhkit.errors import OfhkitError
     from ofhkit.evaluation import prior
+    from ofhkit.export import sample
     from ofhkit.files import atomic_write
+    from ofhkit.functional.grids import write_png
+    from ofhkit.functional.resample import downsample_cubic
     from ofhkit.ops.processor import device_name
+
+    if args.command == "pictures":
+        models = prior.numbered(args.model)
+        lr = downsample_cubic(sample(5).hr).clamp(0, 1)
+        print(write_png(args.out / "prior_components.png", prior.components(models[0].inpainter)))
+        print(write_png(args.out / "prior_completions.png", prior.completions(models, lr)))
+        return
+    if args.data_root is None:
+        raise OfhkitError(f"{args.command} is measured on a pack of tools/prepare_celeba.py: name it with --data-root")
 
     def faces(split: str, count: int | None = args.count, large: bool = False) -> prior.Faces:
         return prior.Faces(args.data_root, split, count, large)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,13 +17,18 @@ from ofhkit.data.packed import PackedFaces
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.functional import gaussian
+from ofhkit.functional.grids import face_grid
 from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.zoo import load_model
 
-__all__ = ["Moments", "consistency", "faces_needed", "holes", "privacy", "regularisations", "sizes"]
+__all__ = [
+    "Faces", "Moments", "completions", "components", "consistency", "faces_needed", "holes", "numbered", "privacy",
+    "regularisations", "sizes",
+]  # fmt: skip
 
 LAMBDAS = (3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 COUNTS = (200, 1000, 5000, 10_000)
@@ -133,14 +139,15 @@ def faces_needed(train: Faces, faces: Faces) -> str:
 
 
 def holes(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
-    """LR-PSNR in the hole for centred squares of growing side, and for the corners."""
+    """PSNR in the hole, at 16x16: as a test draws it, for centred squares of growing side, and for the corners."""
     places = {f"{side}x{side}, centre": (8 - side // 2, 8 - side // 2, side) for side in (2, 4, 6, 8, 10, 12)}
     places |= {
         f"6x6, corner {i + 1}": (top, left, 6) for i, (top, left) in enumerate(((0, 0), (0, 10), (10, 0), (10, 10)))
     }
+    masks = {name: rectangle_mask(*torch.tensor([[t], [l], [s], [s]])) for name, (t, l, s) in places.items()}
     rows = []
-    for name, (top, left, side) in places.items():
-        mask = rectangle_mask(*torch.tensor([[top], [left], [side], [side]])).expand(len(faces.lr), -1, -1, -1)
+    for name, mask in {"17 to 63 pixels, as a test draws them": faces.mask, **masks}.items():
+        mask = mask.expand(len(faces.lr), -1, -1, -1)
         with torch.no_grad():
             done = [m.complete(faces.lr * (1 - mask), mask).clamp(0, 1) for m in models]
         rows.append([name, *(f"{psnr(c, faces.lr, 1.0, mask).mean():.2f}" for c in done)])
@@ -206,6 +213,30 @@ def privacy(moments: Moments, train: Faces, unseen: Faces) -> str:
     return (
         f"{_table(titles, rows)}\n\nA training face is told from an unseen one with an area of {auc:.3f} under the ROC."
     )
+
+
+@torch.no_grad()
+def components(inpainter: GaussianInpainter, count: int = 7) -> np.ndarray:
+    """The mean face, and the mean plus and minus two standard deviations along the first components."""
+    covariance = gaussian.symmetric(inpainter.covariance).double()
+    variances, axes = torch.linalg.eigh(covariance)
+    mean = inpainter.mean.double()
+    steps = (2 * variances.clamp(min=0).sqrt() * axes).flip(1).T[:count].view(count, *mean.shape)
+    columns = {"mean": torch.stack((mean, mean))}
+    columns |= {f"component {i + 1}": torch.stack((mean + step, mean - step)) for i, step in enumerate(steps)}
+    return face_grid({title: faces.clamp(0, 1).float() for title, faces in columns.items()}, size=96)
+
+
+@torch.no_grad()
+def completions(models: Sequence[FaceHallucinator], lr: Tensor) -> np.ndarray:
+    """Rendered small faces with holes of growing size, completed by each pipeline's inpainter."""
+    mask = torch.zeros(len(lr), 1, *lr.shape[2:])
+    for row, side in zip(mask, range(4, 4 + 2 * len(lr), 2)):
+        top = (16 - side) // 2
+        row[:, top : top + side, top : top + side] = 1
+    columns = {"seen": lr * (1 - mask) + 0.5 * mask}
+    columns |= {m.info["name"]: m.complete(lr * (1 - mask), mask).clamp(0, 1) for m in models}
+    return face_grid({**columns, "true": lr}, size=96)
 
 
 def numbered(names: Sequence[str]) -> list[FaceHallucinator]:

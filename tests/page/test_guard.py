@@ -1,6 +1,7 @@
 """No visitor reaches a file of the server: files forged into every event of the page that takes files."""
 
 import asyncio
+import errno
 import itertools
 import json
 import os
@@ -12,7 +13,7 @@ import pytest
 from page_visitor import Visitor, file_data
 
 from ofhkit.files import asset
-from ofhkit.restoration.page import guard
+from ofhkit.restoration.page import guard, uploads
 from ofhkit.restoration.page.guard import MAX_EVENT, TOO_LARGE, WRONG
 from ofhkit.restoration.page.server import application
 from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, UNKNOWN
@@ -120,3 +121,23 @@ def test_a_session_that_is_heard_of_again_is_not_forgotten_by_an_older_alarm(mon
     assert not asyncio.run(story()).listeners
     assert forgotten == ["a"]
     assert not queue.pending_event_ids_session
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("=1+1.png", "1_1.png"), ("../../a.png", "a.png"), ("\U00020000" * 90 + ".png", "\U00020000" * 15 + ".png"),
+     ("a." + "b" * 90, "a." + "b" * 12), ("..", "picture"), (".png", "png"), ("\x1b[31m.png", "31m.png"),
+     ("", "picture")],
+)  # fmt: skip
+def test_names_are_harmless_and_short(visitor, given, kept):
+    [handle] = visitor.upload((given, b"1")) if given else [f"/{uploads._plain(given)}"]
+    assert handle.split("/")[1] == kept
+
+
+def test_a_full_disk_is_a_sentence(visitor, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(uploads.Uploads, "_keep", full)
+    answer = visitor.http.post("/gradio_api/upload", files={"files": ("a.png", b"1")})
+    assert (answer.status_code, answer.text) == (503, uploads.FULL)

@@ -131,7 +131,7 @@ class Guard:
             except asyncio.CancelledError:  # the server stops while this visitor listens
                 await reply.end()
             except Exception as error:
-                _log.error("%s %r: %s: %s", scope["method"], scope["path"][:200], type(error).__name__, error)
+                _log.error("%s %r: %.500r", scope["method"], scope["path"][:200], error)
                 if not reply.started:
                     await reply.say(500, "the page could not answer this; reload it")
 

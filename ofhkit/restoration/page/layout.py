@@ -134,7 +134,7 @@ def _guard(function: Callable, otherwise: Any) -> Callable:
         except OfhkitError as error:
             sentence = str(error)
         except Exception as error:
-            _log.error("%s: %s: %s", function.__name__, type(error).__name__, error, exc_info=_log.isEnabledFor(10))
+            _log.error("%s: %.500r", function.__name__, error, exc_info=_log.isEnabledFor(logging.DEBUG))
             sentence = "the page failed at this; it is not your mistake"
         gr.Warning(escape(sentence), title="That did not work", duration=8)
         return tuple(otherwise) if isinstance(otherwise, list) else otherwise

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,8 @@ class Uploads:
                 return JSONResponse([await asyncio.to_thread(self._keep, file.file, file.filename) for file in files])
         except ClientDisconnect:
             return PlainTextResponse(f"no more than {MAX_UPLOAD // 2**20} MB at once, and without breaks", 413)
+        except OSError:  # a full disk
+            return PlainTextResponse(FULL, 503)
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -117,7 +119,12 @@ class Uploads:
 
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(OSError):  # removed meanwhile
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     async def _sweep(self) -> None:
         while True:
@@ -126,13 +133,14 @@ class Uploads:
 
     def remove_old(self) -> None:
         """Remove what is older than :data:`MINUTES`."""
-        for entry in (*os.scandir(self.folder), *os.scandir(self.archives)):
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime < 60 * MINUTES or entry.name == "archives":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                os.unlink(entry.path)
+        for path in (*self.folder.iterdir(), *self.archives.iterdir()):
+            with suppress(OSError):  # removed meanwhile
+                if path == self.archives or time.time() - path.lstat().st_mtime < 60 * MINUTES:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def _inside(folder: Path, handle: object) -> Path | None:
@@ -151,4 +159,5 @@ def _plain(name: str) -> str:
     """
     name = re.sub(r"[^\w.() -]+", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip("_.- ")
     stem, dot, suffix = name.rpartition(".")
-    return f"{(stem or suffix)[:60]}{dot}{suffix[:12] if stem else ''}".rstrip(". ") or "picture"
+    stem, suffix = (part.encode()[:most].decode(errors="ignore") for part, most in ((stem or suffix, 60), (suffix, 12)))
+    return f"{stem}{dot}{suffix}".rstrip(". ") if dot and stem else stem.rstrip(" ") or "picture"

@@ -23,6 +23,7 @@ TINY = {
     "stages.inpainter.batch_size": 2,
     "stages.upsampler.batch_size": 2,
     "evaluation.after_training": 0,
+    "method": "IN+EDSR",  # else the run is called by what is tiny
     "runtime.validations": 1,
 }
 

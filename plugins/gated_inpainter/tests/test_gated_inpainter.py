@@ -22,6 +22,7 @@ TINY = {
     "stages.inpainter.batch_size": 2,
     "stages.upsampler.batch_size": 2,
     "evaluation.after_training": 0,
+    "method": "Gated+FSRCNN",  # else the run is called by what is tiny
     "runtime.validations": 1,
 }
 

@@ -53,7 +53,9 @@ def write(graph: Graph, file: str | Path, kind: str, calibration: Sequence[tuple
 
             quantise(file, calibration)
     elif kind == "torch":
-        torch.export.save(program, file, extra_files={_METADATA: json.dumps(metadata(graph))})
+        buffer = io.BytesIO()  # on a full disk torch would abort the process
+        torch.export.save(program, buffer, extra_files={_METADATA: json.dumps(metadata(graph))})
+        file.write_bytes(buffer.getbuffer())
     else:
         with _quiet():
             torch._inductor.aoti_compile_and_package(program, package_path=str(file))

@@ -1,7 +1,7 @@
 """From an open picture file to pixels: every mode that files come in becomes RGB and, where there is one, transparency.
 
 Pillow decodes, because it refuses a JPEG that ends early; OpenCV fills the rest with grey. OpenCV reads what Pillow
-cannot: colour of 16 bits.
+cannot: color of 16 bits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ofhkit.errors import OfhkitError
 __all__ = ["Picture", "read_frames", "to_picture"]
 
 ORIENTATION, TURNED = 0x0112, "turned upright as its EXIF says"
-MAX_PROFILE = 4 * 2**20  # bytes of a colour profile that is carried along
+MAX_PROFILE = 4 * 2**20  # bytes of a color profile that is carried along
 ROWS = 256  # that are converted at a time
 
 
@@ -37,9 +37,9 @@ class Picture:
         path: its file; None for an array.
         notes: what was done to it, in words.
         frame: its number in a file that holds several, from 1; None where it is the only one.
-        grey: its file holds no colour.
+        grey: its file holds no color.
         deep: (H, W, 1 to 4) uint16, grey or RGB, then transparency: what a 16-bit file holds; None for any other.
-        profile: the file's ICC colour profile, where ``rgb`` is what it holds.
+        profile: the file's ICC color profile, where ``rgb`` is what it holds.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Picture:
         """(H, W, 1 to 4) uint8 or uint16: as in its file, upright: grey or RGB, then transparency if any."""
         if self.deep is not None:
             return self.deep
-        colour = self.rgb[..., :1] if self.grey else self.rgb
-        return colour if self.alpha is None else np.dstack([colour, self.alpha])
+        color = self.rgb[..., :1] if self.grey else self.rgb
+        return color if self.alpha is None else np.dstack([color, self.alpha])
 
 
 def read_frames(file: BinaryIO, name: str, every: int = 1, memory: int = checks.MEMORY) -> Iterator[Picture]:
@@ -113,7 +113,7 @@ def to_picture(image: np.ndarray, name: str = "picture") -> Picture:
 
 
 def _decode(image: Image.Image, name: str, file: BinaryIO | None, memory: int) -> Picture:
-    """The current frame; colour of 16 bits by OpenCV, for Pillow keeps only eight of them."""
+    """The current frame; color of 16 bits by OpenCV, for Pillow keeps only eight of them."""
     deep = any(";16" in str(tile[3]) for tile in image.tile) and not image.mode.startswith("I")
     if deep and file is not None:
         checks.check_size(*image.size, memory, 2)
@@ -160,7 +160,7 @@ def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """By the colour profile that the file carries; as it is where there is none, or none that can be used."""
+    """By the color profile that the file carries; as it is where there is none, or none that can be used."""
     profile = image.info.get("icc_profile")
     if profile and image.mode == "CMYK":
         try:
@@ -176,7 +176,7 @@ def _alpha(alpha: np.ndarray) -> np.ndarray | None:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Grey or colour of any type as uint8: integers by the bits they use, floats as [0, 1] or else [0, 255]."""
+    """Grey or color of any type as uint8: integers by the bits they use, floats as [0, 1] or else [0, 255]."""
     if values.dtype == np.uint8:
         return values
     least, most = float(values.min()), float(values.max())
@@ -214,7 +214,7 @@ def _tiff(file: BinaryIO, name: str, memory: int) -> Picture:
 
 
 def _by_opencv(file: BinaryIO, name: str, orientation: int, notes: Sequence[str]) -> Picture:
-    """What Pillow does not read, or not whole: colour of 16 bits."""
+    """What Pillow does not read, or not whole: color of 16 bits."""
     file.seek(0)
     try:
         image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)

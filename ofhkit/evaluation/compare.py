@@ -152,7 +152,7 @@ def describe(
         "data_hash": dataset.metainfo["data_hash"],
         "split": "test",
         "num_images": len(dataset),
-        "colour": "RGB, float, [0, 1], clamped, all pixels, no border cut",
+        "color": "RGB, float, [0, 1], clamped, all pixels, no border cut",
         "downsampling": "antialiased cubic (a = -0.5), clamped, not quantised",
         "degradation": degradation.to_dict() if hasattr(degradation, "to_dict") else dict(degradation),
         "hole_seed": degradation.get("test_seed", 0),

@@ -98,7 +98,7 @@ def _with_points(faces: Tensor, truth: Tensor, found: Tensor | None) -> Tensor:
     large = faces.repeat_interleave(_ENLARGED, 2).repeat_interleave(_ENLARGED, 3)
     images = to_uint8(large)
     for i, image in enumerate(images):
-        for points, colour in ((truth[i], _TRUE), (None if found is None else found[i], _FOUND)):
+        for points, color in ((truth[i], _TRUE), (None if found is None else found[i], _FOUND)):
             for x, y in () if points is None else (_ENLARGED * (points + 0.5) - 0.5).round().int().tolist():
-                cv2.circle(image, (x, y), 2, colour, -1, cv2.LINE_AA)
+                cv2.circle(image, (x, y), 2, color, -1, cv2.LINE_AA)
     return to_float(images)

@@ -16,7 +16,7 @@ CONTENT = {
     "rows": "one dict a method: its name under `method`, metrics and costs as plain numbers",
     "per_image": "method -> image index -> metric -> value",
     "faces": "`lr`, `completed`, every method and `hr` -> (N, 3, H, W) float RGB in [0, 1]: the faces shown",
-    "protocol": "data, split, colour, seeds, checkpoints: what stands under the tables",
+    "protocol": "data, split, color, seeds, checkpoints: what stands under the tables",
 }
 
 

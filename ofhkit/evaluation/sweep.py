@@ -107,7 +107,7 @@ def run_sweep(
 def _plot(kind: str, rows: Sequence[Mapping[str, Any]], lead: str, count: int) -> str:
     holes = list(dict.fromkeys(row["hole"] for row in rows))
     curves = {f"{_INPAINTER} ({lead})": [row["LRPSNR"] for row in rows if row["method"] == lead]}
-    for method in dict.fromkeys(row["method"] for row in rows):  # coloured as where the mean face is the first curve
+    for method in dict.fromkeys(row["method"] for row in rows):  # colored as where the mean face is the first curve
         curves[method] = [row["PSNR"] for row in rows if row["method"] == method]
     what = "centred hole, low-resolution pixels" if kind == "size" else "corner of the 8x8 hole"
     return line_chart(curves, holes, "PSNR (dB)", what, f"{count} test faces", joined=kind == "size")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_COLOURS = np.array([
+_COLORS = np.array([
     (0, 0, 0), (255, 205, 170), (150, 75, 0), (90, 45, 0), (0, 160, 255), (0, 90, 200), (255, 140, 140), (200, 0, 60),
     (110, 0, 0), (255, 60, 110), (70, 50, 160), (255, 170, 0), (160, 200, 120), (40, 140, 60), (0, 230, 230),
     (230, 230, 0),
@@ -57,7 +57,7 @@ def _enlarge(image: np.ndarray, scale: int) -> np.ndarray:
 
 def _draw(face: np.ndarray, points: np.ndarray | None, labels: np.ndarray | None, scale: int) -> np.ndarray:
     if labels is not None:
-        face = cv2.addWeighted(face, 0.45, _COLOURS[labels], 0.55, 0)
+        face = cv2.addWeighted(face, 0.45, _COLORS[labels], 0.55, 0)
     out = _enlarge(face, scale)
     for x, y in points if points is not None else ():
         centre = round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5)

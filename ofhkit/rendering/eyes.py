@@ -1,4 +1,4 @@
-"""Eyeballs, teeth and tongue; colours are planar, (3, N) linear reflectance."""
+"""Eyeballs, teeth and tongue; colors are planar, (3, N) linear reflectance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TONGUE = np.float32([0.26, 0.075, 0.07])
 
 
 def eyeball(normals: np.ndarray, scene: Scene, noise: np.ndarray) -> np.ndarray:
-    """Colour of the eyeballs from the direction of each point, seen from the eyeball's centre.
+    """Color of the eyeballs from the direction of each point, seen from the eyeball's centre.
 
     Shape:
         - normals: (3, N) unit vectors, head space
@@ -32,7 +32,7 @@ def eyeball(normals: np.ndarray, scene: Scene, noise: np.ndarray) -> np.ndarray:
 
 
 def teeth(points: np.ndarray, upper: bool, scene: Scene) -> np.ndarray:
-    """Colour of the teeth.
+    """Color of the teeth.
 
     Shape:
         - points: (3, N) position on the mean head

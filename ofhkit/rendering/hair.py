@@ -217,7 +217,7 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
 
 
 def opacity(layer: Layer, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Opacity (H, W) of the hair and the strand noise (H, W) that colours it."""
+    """Opacity (H, W) of the hair and the strand noise (H, W) that colors it."""
     x, y, ragged, soft = layer.x, layer.y, 0.05, 0.06
     if scene.hair == "curly":
         (grain,) = look_up("curls", x * np.float32(0.75), y * np.float32(0.75), scene.offsets[9])

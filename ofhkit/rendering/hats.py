@@ -35,8 +35,8 @@ def opacity(layer: hair.Layer) -> np.ndarray:
     return alpha * step(layer.coverage, 0.3, 0.7)
 
 
-def colour(layer: hair.Layer, scene: Scene) -> np.ndarray:
-    """Lit colour (3, H, W) with the folds or the knit of the cloth."""
+def color(layer: hair.Layer, scene: Scene) -> np.ndarray:
+    """Lit color (3, H, W) with the folds or the knit of the cloth."""
     if scene.hat == "beanie":
         (knit,) = look_up("knit", layer.x, layer.y, scene.offsets[12])
         weave = 0.2 * np.sin(layer.x * np.float32(0.75)) + 0.1 * knit
@@ -45,4 +45,4 @@ def colour(layer: hair.Layer, scene: Scene) -> np.ndarray:
         (threads,) = look_up("pores", layer.x, layer.y, scene.offsets[13])
         weave = 0.16 * folds + 0.05 * threads
     shade = layer.light * np.clip(1 + weave, 0.2, 2)
-    return np.stack([shade * c for c in linear(scene.hat_colour)])
+    return np.stack([shade * c for c in linear(scene.hat_color)])

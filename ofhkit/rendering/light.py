@@ -28,12 +28,12 @@ def unit(n: np.ndarray) -> np.ndarray:
 
 
 def lit_skin(
-    colour: np.ndarray, n: np.ndarray, sun: np.ndarray, openness: np.ndarray, gloss: np.ndarray, scene: Scene
+    color: np.ndarray, n: np.ndarray, sun: np.ndarray, openness: np.ndarray, gloss: np.ndarray, scene: Scene
 ) -> np.ndarray:
     """Shade skin, eyes, lips and cloth.
 
     Shape:
-        - colour: (3, H, W) linear reflectance
+        - color: (3, H, W) linear reflectance
         - n: (3, H, W) unit normals, camera space
         - sun: (H, W) visibility of the main light, 0..1
         - openness: (H, W) visibility of the sky, 0..1
@@ -50,13 +50,13 @@ def lit_skin(
     shine = shine * shine
     broad = shine * shine  # power 8
     shine = (broad * broad * broad * np.float32(0.75) + broad * np.float32(0.12)) * sun * gloss
-    out = np.empty_like(colour)
+    out = np.empty_like(color)
     for k in range(3):
-        strength = np.float32(scene.key_strength * scene.key_colour[k])
+        strength = np.float32(scene.key_strength * scene.key_color[k])
         key = np.maximum(towards + np.float32(_WRAP[k]), 0) * sun * (strength / np.float32(1 + _WRAP[k]))
         low, high = np.float32(0.55 * _GROUND[k] * scene.ambient), np.float32(scene.sky[k] * scene.ambient)
         sky = (up * (high - low) + low) * openness
-        out[k] = colour[k] * (key + sky + fixed) + shine * strength
+        out[k] = color[k] * (key + sky + fixed) + shine * strength
     return out
 
 
@@ -73,11 +73,11 @@ def hair_light(n: np.ndarray, along: np.ndarray, scene: Scene) -> tuple[np.ndarr
     return base, dot(along, half_way(scene.key))
 
 
-def lit_hair(colour: np.ndarray, light: np.ndarray, slant: np.ndarray, grain: np.ndarray, scene: Scene) -> np.ndarray:
+def lit_hair(color: np.ndarray, light: np.ndarray, slant: np.ndarray, grain: np.ndarray, scene: Scene) -> np.ndarray:
     """Shade hair; the highlight lies across the strands and shifts from strand to strand.
 
     Shape:
-        - colour: (3,) linear reflectance
+        - color: (3,) linear reflectance
         - light, slant: (H, W) of :func:`hair_light`
         - grain: (H, W) noise of the strands
         - output: (3, H, W) float32 linear light
@@ -88,5 +88,5 @@ def lit_hair(colour: np.ndarray, light: np.ndarray, slant: np.ndarray, grain: np
     shine = shine * shine
     shine = shine * shine * shine * light * np.float32(0.07 * (0.4 + scene.shine))
     body = light * np.clip(1 + np.float32(0.26) * grain, 0.3, 2) * (0.6 + 0.4 * across)
-    tint = 0.5 + 0.5 * colour / (colour.mean() + np.float32(0.02))
-    return np.stack([body * c + shine * t for c, t in zip(colour, tint)])
+    tint = 0.5 + 0.5 * color / (color.mean() + np.float32(0.02))
+    return np.stack([body * c + shine * t for c, t in zip(color, tint)])

@@ -57,9 +57,9 @@ class Canvas:
         self.image = image
         self.labels = np.zeros(image.shape[1:], np.uint8)
 
-    def lay(self, colour: np.ndarray, alpha: np.ndarray, label: int) -> None:
+    def lay(self, color: np.ndarray, alpha: np.ndarray, label: int) -> None:
         """Lay a layer over the picture; it owns a pixel from half opacity on."""
-        skin.over(self.image, alpha, colour)
+        skin.over(self.image, alpha, color)
         self.labels[alpha > 0.5] = label
 
 
@@ -75,7 +75,7 @@ def render_scene(scene: Scene, rng: np.random.Generator) -> RenderedFace:
     near, exposure = _lay_head(canvas, scene, points, camera, layers.get("front"))
     drawn = glasses(points, points[head.landmarks], camera, scene) if scene.glasses != "none" else None
     if drawn is not None:
-        canvas.lay(skin.linear(scene.glasses_colour) * np.float32(0.6), drawn.temples, LABEL["glasses"])
+        canvas.lay(skin.linear(scene.glasses_color) * np.float32(0.6), drawn.temples, LABEL["glasses"])
     if "front" in layers:
         _lay_hair(canvas, layers["front"], scene, near)
     if "hat" in layers:
@@ -104,18 +104,18 @@ def _shell_layers(scene: Scene, points: np.ndarray, camera: Camera) -> dict[str,
 def _lay_hair(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray | None) -> None:
     """Lay hair where it is nearer than ``near``; without ``near`` it is the dark far side."""
     alpha, grain = hair.opacity(layer, scene)
-    colour = skin.linear(scene.hair_colour)
+    color = skin.linear(scene.hair_color)
     if near is None:
-        colour = colour * np.float32(0.4)
+        color = color * np.float32(0.4)
     else:
         alpha = alpha * (layer.near > near)
-    canvas.lay(light.lit_hair(colour, layer.light, layer.slant, grain, scene), alpha, LABEL["hair"])
+    canvas.lay(light.lit_hair(color, layer.light, layer.slant, grain, scene), alpha, LABEL["hair"])
 
 
 def _lay_hat(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray) -> None:
     alpha = hats.opacity(layer) * (layer.near > near)
     canvas.image *= 1 - np.float32(0.55) * _shadow(alpha, scene) * (1 - alpha)
-    canvas.lay(hats.colour(layer, scene), alpha, LABEL["hat"])
+    canvas.lay(hats.color(layer, scene), alpha, LABEL["hat"])
 
 
 def _lay_glasses(canvas: Canvas, drawn: Glasses, scene: Scene) -> None:
@@ -123,11 +123,11 @@ def _lay_glasses(canvas: Canvas, drawn: Glasses, scene: Scene) -> None:
     canvas.image *= 1 - np.float32(0.3) * shade * (1 - drawn.frame)
     dark = scene.glasses == "sun"
     shine = np.linspace(0.07, 0, RENDER_SIZE, dtype=np.float32)[:, None]
-    glass = [c * np.float32(0.3) + np.float32(s) * shine for c, s in zip(skin.linear(scene.glasses_colour), scene.sky)]
+    glass = [c * np.float32(0.3) + np.float32(s) * shine for c, s in zip(skin.linear(scene.glasses_color), scene.sky)]
     skin.over(canvas.image, drawn.lenses * np.float32(0.93 if dark else 0.06), np.stack(np.broadcast_arrays(*glass)))
     if dark:
         canvas.labels[drawn.lenses > 0.5] = LABEL["glasses"]
-    metal = skin.linear(scene.glasses_colour) * np.float32(scene.ambient + 0.6 * scene.key_strength)
+    metal = skin.linear(scene.glasses_color) * np.float32(scene.ambient + 0.6 * scene.key_strength)
     canvas.lay(metal, drawn.frame, LABEL["glasses"])
 
 
@@ -148,7 +148,7 @@ def _lay_head(
     group, covered = head.group[seen.triangle], seen.covered
     body = covered & (group == BODY)
 
-    colour, hairs, brow, bristles, height = _paint_skin(scene, maps, inside, body)
+    color, hairs, brow, bristles, height = _paint_skin(scene, maps, inside, body)
     bump_x, bump_y = (cv2.Sobel(height, cv2.CV_32F, *order, ksize=3, scale=0.16) for order in ((1, 0), (0, 1)))
     bumpy = light.unit(np.stack([n[0] - bump_x, n[1] + bump_y, n[2]]))
     cloth = body & (maps["cloth"] + np.float32(scene.cloth_height) > 0)
@@ -156,13 +156,13 @@ def _lay_head(
     gloss *= (1 - bristles) * (1 - hairs) * ~cloth
     if cloth.any():
         weave = look_up("pores", maps.u[cloth], maps.v[cloth], scene.offsets[10])[0] * np.float32(0.06) + 1
-        colour[:, cloth] = skin.linear(scene.cloth_colour)[:, None] * weave
+        color[:, cloth] = skin.linear(scene.cloth_color)[:, None] * weave
     labels = _label_head(maps, body, group, inside, brow, cloth, covered)
-    _paint_openings(scene, camera, seen, (colour, n, sun, openness, gloss))
+    _paint_openings(scene, camera, seen, (color, n, sun, openness, gloss))
     if cover is not None:
         shadow = _shadow(hair.opacity(cover, scene)[0], scene)
         sun, openness = sun * (1 - np.float32(0.75) * shadow), openness * (1 - np.float32(0.4) * shadow)
-    lit = light.lit_skin(colour, bumpy, sun, openness, gloss, scene)
+    lit = light.lit_skin(color, bumpy, sun, openness, gloss, scene)
     _glint(lit, group, n, scene)
     for plane, layer in zip(canvas.image, lit):
         np.copyto(plane, layer, where=covered)
@@ -175,29 +175,29 @@ def _paint_skin(scene: Scene, maps: Skin, inside: np.ndarray, body: np.ndarray) 
     """Reflectance (3, H, W); opacity and area of the brows, opacity of the beard and relief of the skin, (H, W)."""
     u, v = maps.u, maps.v
     mottle, pores = look_up("mottle pores", u, v, scene.offsets[3])
-    colour = skin.albedo(maps, scene, inside, pores, mottle)
+    color = skin.albedo(maps, scene, inside, pores, mottle)
     height = skin.relief(maps, scene, pores, mottle)
     hairs, brow = skin.brows(maps, scene)
     hairs *= np.float32(scene.brow_density) * body
-    skin.over(colour, hairs, skin.linear(scene.brow_colour))
-    skin.over(colour, maps["lash"] * np.float32(0.75) * body, np.float32([0.012, 0.008, 0.007]))
+    skin.over(color, hairs, skin.linear(scene.brow_color))
+    skin.over(color, maps["lash"] * np.float32(0.75) * body, np.float32([0.012, 0.008, 0.007]))
     bristles = np.zeros_like(u)
     if scene.beard != "none":
         (fuzz,) = look_up("fuzz", u * np.float32(1.3), v, scene.offsets[1])
         bristles = skin.beard(maps, scene, fuzz, mottle) * body
         tone = np.clip(1 + np.float32(0.3) * fuzz, 0.3, 2)
-        skin.over(colour, bristles, [c * tone for c in skin.linear(scene.beard_colour)])
+        skin.over(color, bristles, [c * tone for c in skin.linear(scene.beard_color)])
         height += np.float32(0.25) * bristles * fuzz
     if scene.hair != "bald":
         scalp = skin.step(maps["hairline"], scene.hairline + 0.02, scene.hairline + 0.12) * body * np.float32(0.8)
-        skin.over(colour, scalp, skin.linear(scene.hair_colour) * np.float32(0.7))
-    return colour, hairs, brow & body, bristles, height * (body * (1 - np.float32(0.8) * hairs))
+        skin.over(color, scalp, skin.linear(scene.hair_color) * np.float32(0.7))
+    return color, hairs, brow & body, bristles, height * (body * (1 - np.float32(0.8) * hairs))
 
 
 def _paint_openings(scene: Scene, camera: Camera, seen: Fragments, surface: tuple[np.ndarray, ...]) -> None:
-    """Colour eyes, teeth and tongue, and set how light reaches them, in place."""
+    """Color eyes, teeth and tongue, and set how light reaches them, in place."""
     head = load_head()
-    colour, n, sun, openness, gloss = surface
+    color, n, sun, openness, gloss = surface
     where = np.nonzero(seen.covered & (head.group[seen.triangle] != BODY))
     group = head.group[seen.triangle[where]]
     r = camera.turn.astype(np.float32)
@@ -214,7 +214,7 @@ def _paint_openings(scene: Scene, camera: Camera, seen: Fragments, surface: tupl
             corners = head.mean[head.triangles[seen.triangle[at]]]
             place = sum(corners[:, k].T * seen.weights[k][at] for k in range(3))
             tint, light_in, sun[at] = eyes.teeth(place, part == TEETH_UPPER, scene), 0.75, 0.3 * sun[at] + 0.5
-        colour[(slice(None), *at)], openness[at], gloss[at] = tint, light_in, 0.0
+        color[(slice(None), *at)], openness[at], gloss[at] = tint, light_in, 0.0
 
 
 def _shadow(alpha: np.ndarray, scene: Scene) -> np.ndarray:

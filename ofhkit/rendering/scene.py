@@ -20,7 +20,7 @@ BACKGROUNDS = ("plain", "gradient", "blobs", "edges", "clouds")
 GLASSES = ("none", "round", "square", "oval", "sun")
 # Means of traits, so that eyes and mouths are as wide as in aligned photographs (positive: the second direction)
 _BIAS = {"eyes/eye-height2": 0.1, "eyes/eye-scale": 0.35, "mouth/mouth-scale-horiz": 0.35}
-# sRGB skin from light to dark: (share of the way, colour)
+# sRGB skin from light to dark: (share of the way, color)
 _SKIN = np.array([
     (0.00, 244, 211, 196), (0.14, 231, 187, 163), (0.39, 212, 160, 128), (0.64, 180, 124, 90), (0.80, 138, 88, 60),
     (0.91, 98, 61, 43), (1.00, 68, 43, 33),
@@ -33,7 +33,7 @@ _IRIS = np.array([(52, 31, 20), (82, 54, 30), (104, 84, 48), (84, 104, 82), (92,
 
 @dataclass
 class Scene:
-    """One drawn scene; colours are sRGB 0..255, angles radians, lengths the head model's decimetres."""
+    """One drawn scene; colors are sRGB 0..255, angles radians, lengths the head model's decimetres."""
 
     weights: dict[str, float]  # of the head's shape targets
     age: float  # years
@@ -46,16 +46,16 @@ class Scene:
     shine: float
     wrinkles: np.ndarray  # forehead, eyes, mouth
     sockets: float
-    lip_colour: np.ndarray
+    lip_color: np.ndarray
     makeup: float
     brow_width: float
     brow_density: float
     brow_tilt: float
-    brow_colour: np.ndarray
+    brow_color: np.ndarray
     iris: np.ndarray
     gaze: np.ndarray  # (2,) right, up
     hair: str
-    hair_colour: np.ndarray
+    hair_color: np.ndarray
     hair_thickness: float
     hair_length: float
     hair_part: float  # azimuth of the parting
@@ -64,13 +64,13 @@ class Scene:
     hair_wave: float
     beard: str
     beard_density: float
-    beard_colour: np.ndarray
+    beard_color: np.ndarray
     hat: str
-    hat_colour: np.ndarray
+    hat_color: np.ndarray
     glasses: str
-    glasses_colour: np.ndarray
+    glasses_color: np.ndarray
     glasses_size: float
-    cloth_colour: np.ndarray
+    cloth_color: np.ndarray
     cloth_height: float
     yaw: float
     pitch: float
@@ -78,7 +78,7 @@ class Scene:
     distance: float
     key: np.ndarray  # (3,) direction of the main light, camera space
     key_strength: float
-    key_colour: np.ndarray
+    key_color: np.ndarray
     fill: np.ndarray
     fill_strength: float
     ambient: float
@@ -92,7 +92,7 @@ class Scene:
     noise: float
     jpeg_quality: int
     background: str
-    background_colours: np.ndarray
+    background_colors: np.ndarray
     offsets: np.ndarray = field(repr=False)  # (16, 2) places in the noise tiles
 
 
@@ -197,7 +197,7 @@ def _skin(rng, melanin: float, age: float, male: float) -> dict:
         "shine": rng.uniform(0.3, 1.2),
         "wrinkles": aged * rng.uniform(0.4, 1.2, 3) + 0.08 * cool,
         "sockets": rng.uniform(0.1, 0.5) + 0.35 * aged * rng.random(),
-        "lip_colour": natural * (1 - 0.6 * makeup) + 0.6 * makeup * stick,
+        "lip_color": natural * (1 - 0.6 * makeup) + 0.6 * makeup * stick,
         "makeup": makeup,
     }
 
@@ -205,11 +205,11 @@ def _skin(rng, melanin: float, age: float, male: float) -> dict:
 def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
     odds = np.array([0.38, 0.24, 0.14, 0.1, 0.03 + 0.14 * (melanin < 0.45), 0.16 * (melanin < 0.4), 0.05])
     odds *= [1, 1, 1, 1, melanin < 0.6, melanin < 0.5, melanin < 0.4]
-    colour = _pick(rng, _HAIR, odds) * rng.uniform(0.8, 1.2)
+    color = _pick(rng, _HAIR, odds) * rng.uniform(0.8, 1.2)
     grey = np.clip(rng.normal((age - 52) / 22, 0.35), 0, 1) ** 1.3 * (male > 0.5 or rng.random() < 0.6)
     silver = np.array([168, 166, 164]) * rng.uniform(0.75, 1.15)
     tuft = np.clip(grey + rng.normal(0, 0.15), 0, 1)
-    hair = colour * (1 - grey) + silver * grey
+    hair = color * (1 - grey) + silver * grey
     chances = {  # by style, for men and women
         "bald": (0.05 + 0.08 * (age > 45), 0.0), "buzz": (0.15, 0.01), "short": (0.3, 0.08), "swept": (0.2, 0.06),
         "fringe": (0.1, 0.14), "curly": (0.06 + 0.06 * melanin, 0.1 + 0.1 * melanin), "bob": (0.01, 0.18),
@@ -229,12 +229,12 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
         "brow_width": rng.uniform(0.03, 0.055) * (0.8 + 0.3 * male),
         "brow_density": rng.uniform(0.55, 1.0),
         "brow_tilt": rng.normal(0, 0.012),
-        "brow_colour": (0.75 * colour + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
+        "brow_color": (0.75 * color + 0.1 * look["skin"]) * (1 - 0.6 * tuft) + silver * 0.5 * tuft,
         "iris": _pick(rng, _IRIS, [0.25, 0.25, 0.15, 0.1, 0.15, 0.1] if melanin < 0.4 else [0.7, 0.25, 0.05, 0, 0, 0])
         * rng.uniform(0.8, 1.2),
         "gaze": rng.normal(0, [0.13, 0.06]),
         "hair": style,
-        "hair_colour": hair,
+        "hair_color": hair,
         "hair_thickness": rng.uniform(0.6, 1.5),
         "hair_length": rng.random(),
         "hair_part": rng.uniform(0.1, 0.5) * _pick(rng, (-1, 1)),
@@ -243,13 +243,13 @@ def _style(rng, melanin: float, age: float, male: float, look: dict) -> dict:
         "hair_wave": rng.random(),
         "beard": beard,
         "beard_density": rng.uniform(0.55, 1.0),
-        "beard_colour": 0.8 * (colour * (1 - tuft) + silver * tuft),
+        "beard_color": 0.8 * (color * (1 - tuft) + silver * tuft),
         "hat": hat,
-        "hat_colour": rng.uniform(15, 220, 3) * 0.6 + rng.uniform(10, 90),
+        "hat_color": rng.uniform(15, 220, 3) * 0.6 + rng.uniform(10, 90),
         "glasses": glasses,
-        "glasses_colour": frame,
+        "glasses_color": frame,
         "glasses_size": rng.uniform(0.9, 1.15),
-        "cloth_colour": 230 * rng.beta(0.6, 0.9) + rng.normal(0, 25, 3),
+        "cloth_color": 230 * rng.beta(0.6, 0.9) + rng.normal(0, 25, 3),
         "cloth_height": rng.uniform(-0.1, 0.35),
     }
 
@@ -259,7 +259,7 @@ def _light(rng) -> dict:
     return {
         "key": direction(rng.normal(0, 0.75), rng.uniform(0.05, 1.05)),
         "key_strength": rng.uniform(0.35, 1.0),
-        "key_colour": np.array([1 + warm, 1.0, 1 - warm]),
+        "key_color": np.array([1 + warm, 1.0, 1 - warm]),
         "fill": direction(rng.uniform(-1.5, 1.5), rng.uniform(-0.3, 0.5)),
         "fill_strength": rng.uniform(0.05, 0.3),
         "ambient": rng.uniform(0.2, 0.5),
@@ -282,6 +282,6 @@ def _picture(rng, melanin: float) -> dict:
         "noise": 0.001 + 0.009 * rng.random() ** 2,
         "jpeg_quality": int(rng.integers(60, 101)),
         "background": _pick(rng, BACKGROUNDS, (0.25, 0.2, 0.25, 0.2, 0.1)),
-        "background_colours": 240 * rng.beta(0.7, 1.1, (6, 1)) + rng.normal(0, 16, (1, 3)) + rng.normal(0, 10, (6, 3)),
+        "background_colors": 240 * rng.beta(0.7, 1.1, (6, 1)) + rng.normal(0, 16, (1, 3)) + rng.normal(0, 10, (6, 3)),
         "offsets": rng.uniform(0, 512, (16, 2)),
     }

@@ -1,6 +1,6 @@
-"""Colour and relief of the skin: pigment, blood, lips, brows, stubble, pores, wrinkles.
+"""Color and relief of the skin: pigment, blood, lips, brows, stubble, pores, wrinkles.
 
-Images of colours are planar, (3, H, W), and hold linear light or reflectance, 0..1.
+Images of colors are planar, (3, H, W), and hold linear light or reflectance, 0..1.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ofhkit.rendering.scene import Scene
 _BLOOD, _PIGMENT = (0.1, 0.62, 0.62), (0.55, 0.8, 1.0)  # optical density in red, green, blue
 
 
-def linear(colour) -> np.ndarray:
+def linear(color) -> np.ndarray:
     """sRGB 0..255 (3,) to linear light 0..1 (gamma 2.2), float32.
 
     >>> linear([255, 0, 127.5]).round(2).tolist()
     [1.0, 0.0, 0.2199999988079071]
     """
-    return (np.clip(np.asarray(colour, np.float32), 0, 255) / np.float32(255)) ** np.float32(2.2)
+    return (np.clip(np.asarray(color, np.float32), 0, 255) / np.float32(255)) ** np.float32(2.2)
 
 
-def over(below: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
-    """Lay ``colour`` (3,) or (3, H, W) with opacity ``alpha`` (H, W) over ``below`` (3, H, W), in place."""
-    for plane, c in zip(below, colour):
+def over(below: np.ndarray, alpha: np.ndarray, color: np.ndarray) -> None:
+    """Lay ``color`` (3,) or (3, H, W) with opacity ``alpha`` (H, W) over ``below`` (3, H, W), in place."""
+    for plane, c in zip(below, color):
         plane += (c - plane) * alpha
 
 
@@ -63,7 +63,7 @@ def beard(maps: Skin, scene: Scene, fuzz: np.ndarray, mottle: np.ndarray) -> np.
 
 
 def albedo(maps: Skin, scene: Scene, inside: np.ndarray, pores: np.ndarray, mottle: np.ndarray) -> np.ndarray:
-    """Colour of skin and lips without light.
+    """Color of skin and lips without light.
 
     Shape:
         - inside: (H, W) 1 = inside of the mouth
@@ -89,7 +89,7 @@ def albedo(maps: Skin, scene: Scene, inside: np.ndarray, pores: np.ndarray, mott
     out *= base[:, None, None]
     lips = step(maps["lips"], 0.1, 0.8)
     furrows = 1 + np.float32(0.07) * pores
-    over(out, lips * np.float32(0.9), [c * furrows for c in linear(scene.lip_colour)])
+    over(out, lips * np.float32(0.9), [c * furrows for c in linear(scene.lip_color)])
     out *= 1 - np.float32(0.93) * step(inside, 0.3, 0.85)
     return out
 

@@ -1,6 +1,6 @@
 """Damage that shows by itself: flat blocks, missing borders, dropped pixels.
 
-Real skin and cloth are never exactly flat; a block of one colour with straight edges was put in. A sky or a burnt-out
+Real skin and cloth are never exactly flat; a block of one color with straight edges was put in. A sky or a burnt-out
 background is flat too, but rarely a rectangle.
 """
 
@@ -37,7 +37,7 @@ def find_damage(rgb: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     for side, rows in _borders(rgb).items():
         mask[rows] = True
         found.append(f"a missing {side} border")
-    if mask.all():  # one colour throughout: nothing is missing from it
+    if mask.all():  # one color throughout: nothing is missing from it
         return np.zeros_like(mask), ()
     for top, bottom, left, right in _blocks(rgb, mask):
         mask[top:bottom, left:right] = True
@@ -50,7 +50,7 @@ def find_damage(rgb: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _borders(rgb: np.ndarray) -> dict[str, tuple]:
-    """Rows and columns of one colour that reach from the rim inwards."""
+    """Rows and columns of one color that reach from the rim inwards."""
     found = {}
     for side, lines in (
         ("top", rgb),
@@ -83,11 +83,9 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
         if min(w, h) < 2 or (w + 1) * (h + 1) < smallest or area < RECTANGULAR / 2 * w * h:
             continue
         part = labels[y : y + h, x : x + w] == label
-        colour = np.rint(np.median(rgb[y : y + h, x : x + w][part], axis=0))
+        color = np.rint(np.median(rgb[y : y + h, x : x + w][part], axis=0))
         top, left = max(0, y - MARGIN), max(0, x - MARGIN)
-        away = _difference(
-            rgb[top : y + h + MARGIN, left : x + w + MARGIN], colour
-        )  # of the block and what is round it
+        away = _difference(rgb[top : y + h + MARGIN, left : x + w + MARGIN], color)  # of the block and what is round it
         like = away <= 2 * ripple
         y, x = y - top, x - left
         rows, columns = (_longest(like[y : y + h + 1, x : x + w + 1].mean(axis) > 0.5) for axis in (1, 0))
@@ -100,9 +98,9 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
     return blocks
 
 
-def _difference(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: how far the farthest band is from a colour's."""
-    return cv2.absdiff(np.ascontiguousarray(rgb), (*colour.tolist(), 0)).max(-1)
+def _difference(rgb: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: how far the farthest band is from a color's."""
+    return cv2.absdiff(np.ascontiguousarray(rgb), (*color.tolist(), 0)).max(-1)
 
 
 def _stands_out(box: list[int], away: np.ndarray) -> bool:
@@ -121,7 +119,7 @@ def _longest(flags: np.ndarray) -> slice:
 
 
 def _grown(box: list[int], like: np.ndarray) -> list[int]:
-    """A rectangle with up to two more lines on each side, where JPEG has smeared its colour."""
+    """A rectangle with up to two more lines on each side, where JPEG has smeared its color."""
     for _ in range(2):
         top, bottom, left, right = box
         lines = (like[top - 1 : top, left:right], like[bottom : bottom + 1, left:right],

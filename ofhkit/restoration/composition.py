@@ -63,7 +63,7 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.
 
 
 def in_the_form_of(pixels: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """Colours as a picture of other bands and bits holds them, opaque.
+    """Colors as a picture of other bands and bits holds them, opaque.
 
     Shape:
         pixels (..., 1 to 4) uint8 or uint16: grey or RGB, then transparency; rgb (..., 3) uint8 -> float32
@@ -118,7 +118,7 @@ def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.
 
 
 def draw_sureness(spread: np.ndarray, invented: np.ndarray) -> np.ndarray:
-    """Spread as a colour map (dark: the readings agree; bright: they differ by 0.15 or more), the hole outlined.
+    """Spread as a color map (dark: the readings agree; bright: they differ by 0.15 or more), the hole outlined.
 
     Shape:
         spread, invented (128, 128) -> (128, 128, 3) uint8 RGB

@@ -1,7 +1,7 @@
 """Finding faces and bringing them before the network: aligned 128x128 crops, shrunk to 16x16 as in training.
 
 Every face has a matrix from picture to crop. What lies under the hole is filled by diffusion before anything is
-resampled, so that its colours leak neither into the detector nor over the hole's rim into known pixels.
+resampled, so that its colors leak neither into the detector nor over the hole's rim into known pixels.
 """
 
 from __future__ import annotations

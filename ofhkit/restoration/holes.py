@@ -14,12 +14,12 @@ from ofhkit.errors import OfhkitError
 from ofhkit.restoration.automatic import find_damage
 from ofhkit.restoration.pictures import PICTURES, Picture, read_pictures
 
-__all__ = ["Box", "Colour", "Hole", "HoleOptions", "find_hole", "parse_box", "parse_color"]
+__all__ = ["Box", "Color", "Hole", "HoleOptions", "find_hole", "parse_box", "parse_color"]
 
 COVERED = 32  # of 255: an eighth, so that a soft edge counts as hidden where it shows
 TOLERANCE = 12
 Box = tuple[int, int, int, int]
-Colour = tuple[int, int, int, int]
+Color = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class HoleOptions:
         mask: a mask file, a folder of them (by the picture's name), ``'auto'``, ``'none'``, or an array (H, W), nonzero
             = hidden. None: the picture's own transparency, where it has one.
         boxes: rectangles (x, y, width, height) in the picture's pixels.
-        colors: marks painted in a colour: (red, green, blue, tolerance).
+        colors: marks painted in a color: (red, green, blue, tolerance).
         invert: the mask's dark parts are hidden.
     """
 
     mask: str | Path | np.ndarray | None = None
     boxes: Sequence[Box] = ()
-    colors: Sequence[Colour] = ()
+    colors: Sequence[Color] = ()
     invert: bool = False
 
 
@@ -71,7 +71,7 @@ def parse_box(text: str) -> Box:
     return x, y, w, h
 
 
-def parse_color(text: str) -> Colour:
+def parse_color(text: str) -> Color:
     """Read ``R,G,B`` or ``R,G,B,tolerance``.
 
     Raises:
@@ -121,7 +121,7 @@ def find_hole(picture: Picture, options: HoleOptions) -> Hole:
             raise OfhkitError(f"{picture.name}: the box {x},{y},{w},{h} lies outside its {width}x{height} pixels")
         add(part, f"box {x},{y},{w},{h}")
     for color in options.colors:
-        add(_painted(picture.rgb, color), "colour " + ",".join(map(str, color[:3])))
+        add(_painted(picture.rgb, color), "color " + ",".join(map(str, color[:3])))
     return Hole(mask, tuple(found))
 
 
@@ -176,8 +176,8 @@ def _read_mask(mask: Picture, picture: np.ndarray) -> tuple[np.ndarray, str]:
     if np.median(least) >= 247:
         return 255 - least.astype(np.float32), "marks on white"
     raise OfhkitError(
-        f"{mask.path}: a mask is grey, transparent, coloured marks on black or white, or a painted copy of the picture "
-        "in its own size; this is another coloured picture"
+        f"{mask.path}: a mask is grey, transparent, colored marks on black or white, or a painted copy of the picture "
+        "in its own size; this is another colored picture"
     )
 
 
@@ -190,8 +190,8 @@ def _fit(values: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(values.astype(np.float32), (width, height), interpolation=how)
 
 
-def _painted(rgb: np.ndarray, color: Colour) -> np.ndarray:
-    """Pixels within the tolerance, and round them the soft edge, where the colour fades into the picture."""
+def _painted(rgb: np.ndarray, color: Color) -> np.ndarray:
+    """Pixels within the tolerance, and round them the soft edge, where the color fades into the picture."""
     distance = cv2.absdiff(rgb, (*color[:3], 0)).max(-1)
     core = (distance <= color[3]).astype(np.uint8)
     side = min(rgb.shape[:2])

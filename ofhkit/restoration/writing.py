@@ -39,7 +39,7 @@ def png(image: np.ndarray, info: Mapping[str, Any], profile: bytes | None = None
     Args:
         image: (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency.
         info: a model's ``info``.
-        profile: the ICC profile of its colours.
+        profile: the ICC profile of its colors.
         more: further text entries.
 
     >>> image = Image.open(io.BytesIO(png(np.zeros((2, 2, 3), np.uint8), {'name': 'ofhnet'})))
@@ -58,7 +58,7 @@ def png(image: np.ndarray, info: Mapping[str, Any], profile: bytes | None = None
         Image.fromarray(flat).save(file, "PNG", pnginfo=text, compress_level=4, icc_profile=profile)
         return file.getvalue()
     order = {2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[image.shape[2]]
-    coded = cv2.imencode(".png", image[..., order])[1].tobytes()  # Pillow writes no colour of 16 bits
+    coded = cv2.imencode(".png", image[..., order])[1].tobytes()  # Pillow writes no color of 16 bits
     for kind, content, *_ in text.chunks:
         PngImagePlugin.putchunk(file, kind, content)
     return coded[:AFTER_HEADER] + file.getvalue() + coded[AFTER_HEADER:]

@@ -111,7 +111,7 @@ class StopOnNaN(Hook):
 class FreezeBN(Hook):
     """From iteration ``begin`` on, normalise with running instead of batch statistics; weights go on learning.
 
-    With few images a batch, batch statistics are noise on every colour that the network must reproduce.
+    With few images a batch, batch statistics are noise on every color that the network must reproduce.
 
     Args:
         network: whose BatchNorm layers.

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ofhkit.functional.contact_sheets import _COLOURS, contact_sheet
+from ofhkit.functional.contact_sheets import _COLORS, contact_sheet
 from ofhkit.functional.parsing import PARSING_LABELS
 
 
@@ -20,8 +20,8 @@ def test_labels_follow_their_face():
     assert sheet.shape == (8, 32, 3)
     assert (sheet[:, :8] == 0).all()
     assert tuple(sheet[3, 8 + 3]) == (0, 255, 0)
-    assert np.abs(sheet[7, 8 + 7].astype(int) - 0.55 * _COLOURS[1]).max() <= 1
+    assert np.abs(sheet[7, 8 + 7].astype(int) - 0.55 * _COLORS[1]).max() <= 1
 
 
-def test_every_label_has_its_own_colour():
-    assert len({tuple(c) for c in _COLOURS.tolist()}) == len(PARSING_LABELS)
+def test_every_label_has_its_own_color():
+    assert len({tuple(c) for c in _COLORS.tolist()}) == len(PARSING_LABELS)

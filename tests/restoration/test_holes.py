@@ -80,9 +80,9 @@ def test_a_folder_of_masks(tmp_path):
         find_hole(Picture("other", RGB), HoleOptions(mask=tmp_path))
 
 
-def test_another_coloured_picture_is_no_mask(tmp_path):
+def test_another_colored_picture_is_no_mask(tmp_path):
     other = saved(tmp_path / "other.png", RGB[::-1, ::-1].copy())
-    with pytest.raises(OfhkitError, match="another coloured picture"):
+    with pytest.raises(OfhkitError, match="another colored picture"):
         find_hole(PICTURE, HoleOptions(mask=other))
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_parsed_is_answered_with_an_example(call, text):
         call(text)
 
 
-def test_marks_of_a_colour_with_soft_edges():
+def test_marks_of_a_color_with_soft_edges():
     cover = np.clip((14 - np.hypot(x - 60, y - 50)) / 6 + 0.5, 0, 1)[..., None]  # a brush that fades over six pixels
     painted = np.rint(cover * np.array([0, 255, 0]) + (1 - cover) * RGB).astype(np.uint8)
     mask = find_hole(Picture("face", painted), HoleOptions(colors=[(0, 255, 0, 40)])).mask
@@ -121,10 +121,10 @@ def test_marks_of_a_colour_with_soft_edges():
     assert not find_hole(PICTURE, HoleOptions(colors=[(0, 255, 0, 40)])).mask.any()
 
 
-@pytest.mark.parametrize("colour", [0, 255, (200, 30, 90)])
-def test_auto_finds_blocks(colour):
+@pytest.mark.parametrize("color", [0, 255, (200, 30, 90)])
+def test_auto_finds_blocks(color):
     damaged = RGB.copy()
-    damaged[HOLE] = colour
+    damaged[HOLE] = color
     mask, found = find_damage(damaged)
     assert (mask == HOLE).all()
     assert found == ("a flat block of 56x32",)

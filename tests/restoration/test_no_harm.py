@@ -177,7 +177,7 @@ def test_outside_a_hole_every_pixel_keeps_its_bits_bands_and_depth(model, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["P", "CMYK"])
-def test_what_a_png_of_bands_cannot_hold_keeps_the_colours_that_it_shows(model, tmp_path, mode):
+def test_what_a_png_of_bands_cannot_hold_keeps_the_colors_that_it_shows(model, tmp_path, mode):
     path = tmp_path / ("p.tif" if mode == "CMYK" else "p.png")
     Image.fromarray(photo()).convert(mode).save(path)
     row = run(path, tmp_path / "out", model, box=BOX)
@@ -207,7 +207,7 @@ def test_a_turned_picture_is_written_upright_with_the_same_pixels(model, tmp_pat
     assert 0x0112 not in Image.open(tmp_path / "out/p.png").getexif()
 
 
-def test_the_colour_profile_goes_with_the_pixels(model, tmp_path):
+def test_the_color_profile_goes_with_the_pixels(model, tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(photo()).save(tmp_path / "p.jpg", icc_profile=profile)
     run(tmp_path / "p.jpg", tmp_path / "out", model, box=BOX)

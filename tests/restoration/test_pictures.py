@@ -56,7 +56,7 @@ def test_modes(tmp_path, name, image, expected, tolerance):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_sixteen_bit_colour(tmp_path, suffix):
+def test_sixteen_bit_color(tmp_path, suffix):
     path = tmp_path / f"deep{suffix}"
     cv2.imwrite(str(path), RGB[..., ::-1].astype(np.uint16) * 257)
     assert np.abs(only(path).rgb.astype(int) - RGB).max() <= 1
@@ -169,7 +169,7 @@ def test_values_of_no_known_range_are_refused(tmp_path):
         only(tmp_path / "odd.tif")
 
 
-def test_sixteen_bit_colour_of_no_known_range_is_refused(tmp_path):
+def test_sixteen_bit_color_of_no_known_range_is_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "odd.tif"), np.full((20, 20, 3), -3.5, np.float32))
     with pytest.raises(OfhkitError, match=r"odd\.tif: its values are neither"):
         only(tmp_path / "odd.tif")

@@ -72,14 +72,14 @@ def test_an_aligned_face_is_shrunk_as_in_training_and_says_so(model):
     assert restore(model, cv2.resize(aligned, (512, 512)), kind="aligned").image.shape == (128, 128, 3)
 
 
-def test_colours_under_a_hole_do_not_leak_over_its_rim():
+def test_colors_under_a_hole_do_not_leak_over_its_rim():
     face = np.ascontiguousarray(PHOTO[50:178, 45:173])
     hole = np.zeros((128, 128), bool)
     hole[41:90, 30:77] = True
     seen = []
-    for colour in (0, 255):
+    for color in (0, 255):
         painted = face.copy()
-        painted[hole] = colour
+        painted[hole] = color
         one = see(painted, hole, scaling(128))
         seen.append(one.lr * (1 - one.mask))
     assert torch.equal(seen[0], seen[1])

@@ -82,8 +82,8 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def a_png(width: int, height: int, *more: bytes, depth: int = 8, colour: int = 2, data: bytes = b"") -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+def a_png(width: int, height: int, *more: bytes, depth: int = 8, color: int = 2, data: bytes = b"") -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
@@ -127,7 +127,7 @@ def written_down() -> Files:
     webp[24:30] = b"\xff\x3f\0\xff\x3f\0"
     yield "large.png", a_png(40_000, 40_000)
     yield "zeros.png", a_png(30_000, 30_000, data=zlib.compress(bytes(90_000_000), 9))
-    yield "deep.png", a_png(20_000, 20_000, depth=16, colour=6)
+    yield "deep.png", a_png(20_000, 20_000, depth=16, color=6)
     yield "text.png", a_png(8, 8, *[chunk(b"zTXt", b"a\0\0" + zeros)] * 20, data=zlib.compress(bytes(200)))
     yield "profile.png", a_png(8, 8, chunk(b"iCCP", b"a\0\0" + zeros), data=zlib.compress(bytes(200)))
     yield "frames.png", a_png(8, 8, chunk(b"acTL", struct.pack(">II", 2**32 - 1, 0)), data=zlib.compress(bytes(200)))
@@ -142,7 +142,7 @@ def written_down() -> Files:
     yield "tile.tif", a_tiff(bytes(64), t256=16, t257=16, t322=2**31 - 16, t323=2**31 - 16)
     yield "strip.tif", a_tiff(bytes(64), t256=16, t257=16, t278=2**32 - 1)
     yield "bands.tif", a_tiff(bytes(64), t256=16, t257=16, t277=60_000, t278=16)
-    yield "deep_colour.tif", a_tiff(t256=30_000, t257=3_000, t258=(16, 16, 16), t277=3, t262=2, t278=3_000)
+    yield "deep_color.tif", a_tiff(t256=30_000, t257=3_000, t258=(16, 16, 16), t277=3, t262=2, t278=3_000)
     yield "pages.tif", many_pages(200_000)
     yield "loop.tif", many_pages(2)[:-4] + struct.pack("<I", 8)
     yield "large.bmp", b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 32_000, 32_000, 1, 8, 1, 0, 0, 0, 0, 0)

@@ -116,8 +116,8 @@ def written_down() -> Iterator[tuple[str, bytes]]:
     yield "extra", pack({**tensors, "x\x1b[31m": tensors[CONV]}, header)
     yield "none", pack({}, header)
     yield from _files(tensors, header)
-    colours = {"type": "VDSR", "in_channels": 5, "channels": 4, "num_blocks": 3}
-    yield "five-colours", pack(*good(colours))
+    colors = {"type": "VDSR", "in_channels": 5, "channels": 4, "num_blocks": 3}
+    yield "five-colors", pack(*good(colors))
     yield "unfitted", pack(*good({"type": "MeanFace"}))
 
 

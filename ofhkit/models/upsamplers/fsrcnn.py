@@ -22,7 +22,7 @@ class FSRCNN(nn.Module):
     """Hallucinate a face with all work done on the small map.
 
     Args:
-        in_channels: colours.
+        in_channels: colors.
         channels: width of the feature and expanding layers (the paper's d).
         map_channels: width of the mapping layers (s).
         num_blocks: number of mapping layers (m).

@@ -19,7 +19,7 @@ class MeanFace(FittedUpsampler):
     Args:
         scale: how many times larger than the input.
         image_size: side of the low-resolution face.
-        in_channels: colours.
+        in_channels: colors.
 
     Shape:
         - input: (N, in_channels, image_size, image_size)

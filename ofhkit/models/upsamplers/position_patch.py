@@ -5,7 +5,7 @@ with the regularised weights under which later authors compare with it: for a qu
 y_i at its position, C_ij = (x - y_i)'(x - y_j) + tau delta_ij, tau = 1e-6 trace(C), w = C^-1 1 / (1'C^-1 1), and the
 answer is sum_i w_i h_i; overlapping answers are averaged.
 
-Differs from the paper: the three colours form one patch, and for x8 the low-resolution patch is 4x4 every 2 pixels.
+Differs from the paper: the three colors form one patch, and for x8 the low-resolution patch is 4x4 every 2 pixels.
 The N x N system is not solved as such. With N faces, delta = x - mean(y), centred patches Yc, Hc and
 G = Yc Yc' = Q L Q', the same weights give
 
@@ -41,7 +41,7 @@ class PositionPatch(FittedUpsampler):
         regularisation: tau as a fraction of trace(C).
         scale: how many times larger.
         image_size: side of the low-resolution face.
-        in_channels: colours.
+        in_channels: colors.
 
     Shape:
         - input: (N, in_channels, image_size, image_size) in [0, 1]

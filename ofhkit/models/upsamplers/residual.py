@@ -69,7 +69,7 @@ class ResidualUpsampler(nn.Module):
         channels: width of each block; each doubles the side, so ``scale`` is 2 to their number.
         head_channels: widths of the head's hidden convolutions.
         image_skip: add the bicubic enlargement of the input, as VDSR does, and let the head say what it misses: twice
-            its sigmoid, less one. Not in the paper; colours need not be learnt, so a short training gets further.
+            its sigmoid, less one. Not in the paper; colors need not be learnt, so a short training gets further.
 
     Shape:
         - input: (N, 3, H, W) RGB in [0, 1]

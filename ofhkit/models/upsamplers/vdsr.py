@@ -22,7 +22,7 @@ class VDSR(nn.Module):
     """Enlarge a face by bicubic interpolation and add a learned residual.
 
     Args:
-        in_channels: colours.
+        in_channels: colors.
         channels: width of the hidden layers.
         num_blocks: number of convolutions, all counted.
         scale: how many times larger.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ofhkit.zoo import load_model
     from ofhkit.zoo.release import export_weights
 
-_DOORS = {
+_LAZY = {
     "Options": "commands.train",
     "Result": "models.inference",
     "compare": "evaluation.compare",
@@ -28,6 +28,6 @@ __all__ = ["Options", "Result", "__version__", "compare", "export_weights", "hal
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DOORS:
-        return getattr(importlib.import_module(f"ofhkit.{_DOORS[name]}"), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"ofhkit.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'ofhkit' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from unicodedata import category
 
 
 class OfhkitError(Exception):
-    """Something the user can mend. The message is one sentence: what is wrong, in which file or key, and the remedy.
+    """Something the user can fix. The message is one sentence: what is wrong, in which file or key, and the remedy.
 
     Command-line tools print it without a traceback and exit with status 2.
     """

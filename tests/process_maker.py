@@ -47,7 +47,7 @@ class Faces(torch.utils.data.Dataset):
 class Game(nn.Module):
     """Two small networks trained in turn, with everything that depends on the batch: normalisation and dropout."""
 
-    name = "game"
+    name = "gan"
 
     def __init__(self):
         super().__init__()
@@ -81,8 +81,8 @@ def as_it_is(batch, training=False):
     return batch
 
 
-def play(folder: Path) -> dict:
-    """Train and score the game on this process's share; returns all numbers that must not depend on their count."""
+def train_gan(folder: Path) -> dict:
+    """Train and score the toy GAN on this process's share; returns all numbers that must not depend on their count."""
     from mmengine.hooks import Hook
     from mmengine.optim import OptimWrapperDict
 
@@ -159,7 +159,7 @@ def main() -> None:
 
     folder = Path(sys.argv[1])
     with processes("pytorch", "cpu"):
-        found = {"game": play(folder), "norms": normalise()}
+        found = {"gan": train_gan(folder), "norms": normalise()}
         if is_main():
             torch.save(found, folder / "found.pth")
 

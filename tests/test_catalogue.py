@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from ofhkit.commands import doctor as diagnosis
-from ofhkit.commands.components import catalogue
+from ofhkit.commands.components import list_components
 from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters import EncoderDecoder
 from ofhkit.registry import ROLES, plugins
@@ -18,13 +18,13 @@ from ofhkit.registry import ROLES, plugins
 @pytest.mark.slow
 def test_every_component_is_listed_within_eighty_columns():
     for role in set(ROLES) - {"upsampler", "discriminator", "prior"}:
-        entries = list(catalogue(role))
+        entries = list(list_components(role))
         assert [e.name for e in entries] == ROLES[role].names()
         assert all(len(line) <= 80 for e in entries for line in e.lines().splitlines())
 
 
 def test_size_and_paper_are_those_of_the_component():
-    entry = next(e for e in catalogue("inpainter") if e.name == "EncoderDecoder")
+    entry = next(e for e in list_components("inpainter") if e.name == "EncoderDecoder")
     macs = 0
     network, maps = EncoderDecoder(), {"encoder": (16, 16, 8, 4), "decoder": (8, 16), "head": (16, 16)}
     for part, sides in maps.items():
@@ -41,7 +41,7 @@ def test_size_and_paper_are_those_of_the_component():
 
 def test_an_unknown_role_is_answered():
     with pytest.raises(OfhkitError, match="did you mean 'upsampler'"):
-        list(catalogue("upsampeler"))
+        list(list_components("upsampeler"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_unknown_role_is_answered():
         (diagnosis.check_lpips({}), "pip install 'lpips>=0.1.4'"),
     ],
 )
-def test_each_finding_has_the_line_that_mends_it(findings, remedy):
+def test_each_finding_has_the_line_that_fixes_it(findings, remedy):
     assert [f.remedy for f in findings] == [remedy]
 
 
@@ -89,7 +89,7 @@ def test_doctor_prints_findings_and_says_by_its_status(monkeypatch, capsys):
     monkeypatch.setattr(diagnosis, "diagnose", lambda _: found)
     monkeypatch.setattr(sys, "argv", ["doctor.py"])
     assert doctor["main"]() == 1
-    assert capsys.readouterr().out == "ok   a is well\nBAD  b is not\n       mend: pip install b\n"
+    assert capsys.readouterr().out == "ok   a is well\nBAD  b is not\n       fix: pip install b\n"
 
 
 def test_doctor_needs_nothing_but_what_it_looks_at(monkeypatch):
@@ -101,7 +101,7 @@ def test_doctor_needs_nothing_but_what_it_looks_at(monkeypatch):
     assert finding.text == "plugins cannot be looked at: ModuleNotFoundError: No module named 'mmengine'"
 
 
-def test_broken_plugins_are_mended_where_they_come_from(monkeypatch):
+def test_broken_plugins_are_fixed_where_they_come_from(monkeypatch):
     monkeypatch.setattr(plugins, "load", lambda: None)
     monkeypatch.setattr(plugins, "broken", lambda: {"sharp 1.5": "why", "mine": "why"})
     remedies = [finding.remedy for finding in diagnosis.check_plugins()]

@@ -1,4 +1,4 @@
-"""The three doors, and what comes through them broken, twice, misspelt or from another time."""
+"""Three ways to name a plugin, and plugins that are broken, twice, misspelt or from another time."""
 
 import os
 import runpy

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ofhkit.commands.components import catalogue
+from ofhkit.commands.components import list_components
 from ofhkit.commands.reference import components_page, configuration_page, documented
 from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
@@ -51,7 +51,7 @@ def test_every_component_has_a_place(configuration):
 
 @pytest.mark.parametrize("role", PUBLISHED)
 def test_every_published_method_states_its_paper_and_what_differs(role):
-    for entry in catalogue(role, sizes=False):
+    for entry in list_components(role, sizes=False):
         if entry.name not in WITHOUT_A_PAPER:
             assert entry.reference != entry.summary, f"{entry.name}: no reference"
             assert entry.differs.endswith("."), f"{entry.name} does not say what differs from the paper"

@@ -1,8 +1,8 @@
-"""Look for what commonly goes wrong in an installation, and print the command that mends it.
+"""Look for what commonly goes wrong in an installation, and print the command that fixes it.
 
     python tools/doctor.py [--work-dir DIR]
 
-Exits with 1 if something needs mending. Changes nothing.
+Exits with 1 if something needs fixing. Changes nothing.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> int:
         print(f"{'BAD ' if finding.remedy else 'ok  '} {finding.text}")
         if finding.remedy:
             bad += 1
-            print(f"       mend: {finding.remedy}")
+            print(f"       fix: {finding.remedy}")
     return int(bad > 0)
 
 

@@ -7,7 +7,7 @@
     torchrun --nproc_per_node N tools/infer.py INPUT --out restored --launcher pytorch
 
 Writes NAME.png, overlays/NAME.png (what was understood), for photographs faces/NAME_1.png …, and results.csv with every
-picture's fate. A photograph without a hole is copied as it is. Exit code 1: at least one picture failed, and has no
+picture's status. A photograph without a hole is copied as it is. Exit code 1: at least one picture failed, and has no
 output; the others have theirs.
 """
 

@@ -11,10 +11,10 @@ def main() -> None:
     parser.add_argument("role", nargs="?", help="only this role, as in upsampler")
     args = parser.parse_args()
 
-    from ofhkit.commands.components import catalogue
+    from ofhkit.commands.components import list_components
 
     role = None
-    for entry in catalogue(args.role):
+    for entry in list_components(args.role):
         if entry.role != role:
             role = entry.role
             print(f"\n{role}")

@@ -31,7 +31,7 @@ _SYSTEM = {  # what went wrong, and the remedy
     errno.EEXIST: (_PATH, "name another, or move what is there"),
     errno.ENOTEMPTY: (_PATH, "name another, or move what is there"),
     errno.ENAMETOOLONG: (_PATH, "shorten the name"),
-    errno.ELOOP: (_PATH, "its symbolic links go in circles: mend them"),
+    errno.ELOOP: (_PATH, "its symbolic links go in circles: fix them"),
     errno.ENXIO: (_PATH, "name a regular file"),
     errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer --workers"),
 }

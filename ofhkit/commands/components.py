@@ -63,13 +63,13 @@ def _short(file: Path) -> str:
     return str(file.relative_to(root))
 
 
-def catalogue(role: str | None = None, sizes: bool = True) -> Iterator[Entry]:
+def list_components(role: str | None = None, sizes: bool = True) -> Iterator[Entry]:
     """List the components of a role, or of all roles; for ``sizes`` networks are built with their default arguments.
 
     Raises:
         OfhkitError: there is no such role.
 
-    >>> [e.name for e in catalogue('discriminator')]
+    >>> [e.name for e in list_components('discriminator')]
     ['FaceDiscriminator', 'URDGNDiscriminator']
     """
     if role is not None and role not in ROLES:

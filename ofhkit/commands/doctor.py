@@ -1,4 +1,4 @@
-"""What is wrong with an installation, and the command that mends it. Nothing is changed and nothing is downloaded."""
+"""What is wrong with an installation, and the command that fixes it. Nothing is changed and nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACK_BYTES = 10_500_000_000  # all of CelebA as a pack
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what was found, and what mends it (empty: nothing needs mending)."""
+    """One thing looked at: what was found, and what fixes it (empty: nothing needs fixing)."""
 
     text: str
     remedy: str = ""
@@ -149,14 +149,14 @@ def check_plugins() -> Iterator[Finding]:
         return
     for name, reason in plugins.broken().items():
         package, _, version = name.partition(" ")
-        mend = f"pip install --upgrade {package}" if version else "correct it"
-        yield Finding(f"plugin {name}: {reason}", f"{mend}, or leave it out")
+        fix = f"pip install --upgrade {package}" if version else "correct it"
+        yield Finding(f"plugin {name}: {reason}", f"{fix}, or leave it out")
     if not plugins.broken():
         yield Finding("plugins: none is broken")
 
 
 def diagnose(work_dir: Path) -> Iterator[Finding]:
-    """Look at everything; findings come in the order in which they should be mended."""
+    """Look at everything; findings come in the order in which they should be fixed."""
     versions = installed()
     yield from check_requirements()
     yield from check_rivals(versions)

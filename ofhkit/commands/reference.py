@@ -11,7 +11,7 @@ from typing import Any
 import mmengine.optim  # noqa: F401 (registers optimizers and schedules)
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
-from ofhkit.commands.components import Entry, catalogue
+from ofhkit.commands.components import Entry, list_components
 from ofhkit.config import schema
 from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL
 from ofhkit.config.settings import SECTIONS
@@ -162,7 +162,7 @@ def components_page(sizes: bool = True) -> str:
         "this package computes it.\n",
     ]
     for role in ROLES:
-        entries = list(catalogue(role, sizes=sizes))
+        entries = list(list_components(role, sizes=sizes))
         if entries:
             parts += [f"## {role}\n", f"[Arguments](configuration.md#arguments-{role})\n", *map(_component, entries)]
     return "\n".join(parts)

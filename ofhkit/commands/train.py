@@ -36,7 +36,7 @@ def train(
         seed: overrides ``runtime.seed``.
 
     Raises:
-        OfhkitError: whatever a user can mend.
+        OfhkitError: whatever a user can fix.
     """
     overrides = dict(cfg_options or {})
     if seed is not None:

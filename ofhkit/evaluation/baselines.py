@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,20 +29,22 @@ class LeaveHole(nn.Module):
         return lr
 
 
-def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) -> list[Pipeline]:
+def with_baselines(pipelines: Sequence[Pipeline]) -> tuple[list[Pipeline], list[str]]:
     """Put the mean face, Telea + bicubic and, for each kind of inpainter among them, inpainter + bicubic before others.
 
-    What is there already is not added again. The mean face is left out, and ``say`` told why, where there are no
-    training faces.
+    What is there already is not added again.
+
+    Returns:
+        The rows, and a note where the mean face is left out because there are no training faces.
     """
     there = {p.method for p in pipelines}
     like = pipelines[0]
-    added = []
+    added, notes = [], []
     if MEAN_FACE not in there:
         try:
             added.append(_assemble(like, MEAN_FACE, "mean of the training faces", LeaveHole(), _mean_face(like.config)))
         except OfhkitError as error:
-            say(f"no row for the mean face: {error}")
+            notes.append(f"no row for the mean face: {error}")
     bicubic = dict(type="Bicubic")
     if "Telea+bicubic" not in there:
         added.append(_assemble(like, "Telea+bicubic", "no training", dict(type="Telea"), bicubic))
@@ -50,7 +52,7 @@ def with_baselines(pipelines: Sequence[Pipeline], say: Callable[[str], None]) ->
         like = next((p for p in pipelines if _kind(p) == kind), None)
         if like is not None and not any(method.startswith(f"{kind}+bicubic") for method in there):
             added.append(_assemble(like, f"{kind}+bicubic", like.name, like.model.inpainter, bicubic, like.model.info))
-    return [*added, *pipelines]
+    return [*added, *pipelines], notes
 
 
 def _kind(pipeline: Pipeline) -> str:

@@ -29,7 +29,7 @@ from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 from ofhkit.runtime.version import __version__
 
 __all__ = ["compare"]
@@ -83,13 +83,10 @@ def compare(
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
     dataset = main_process_first(lambda: DATASETS.build(test))
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
-    notes = list(suite.notes)
-
-    def note(line: str) -> None:
-        notes.append(line)
-        say(line)
-
-    pipelines = with_baselines(pipelines, note)
+    pipelines, missing = with_baselines(pipelines)
+    for note in missing:
+        log.info(note)
+    notes = [*suite.notes, *missing]
     batch_size = config.evaluation.batch_size
     scored = score(pipelines, dataset, degradation, suite, batch_size, timing=not quick)
     add_statistics(scored, suite.metrics.values())

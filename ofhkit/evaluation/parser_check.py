@@ -26,7 +26,7 @@ PLACES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "left cheek": ((3, 31), ("skin",)),
     "right cheek": ((13, 35), ("skin",)),
 }
-"""RankInfo -> (landmarks whose mean is that place, labels that are right there)."""
+"""Place -> (landmarks whose mean is that place, labels that are right there)."""
 
 
 @torch.no_grad()

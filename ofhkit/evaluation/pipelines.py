@@ -16,7 +16,7 @@ from ofhkit.data.celeba.prepare import find_or_prepare
 from ofhkit.errors import OfhkitError
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.distributed import on_main
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 from ofhkit.zoo import load_model
 from ofhkit.zoo.runs import CONFIG, KEPT, find_run, finished_runs
 from ofhkit.zoo.weights import MODEL
@@ -126,11 +126,11 @@ def _folders(
         plain, trained_with = load_config(name), load_config(name, options)
         _point(trained_with, data_root)
         if "upsampler" not in plain.model:
-            say(f"{name} trains no method and has no row")
+            log.info(f"{name} trains no method and has no row")
         elif folder := find_run(plain, name.stem, work_dir) or find_run(trained_with, name.stem, work_dir):
             folders.append(folder)
         elif len(others := finished_runs(name.stem, work_dir)) == 1:
-            say(f"{name}: there is no run of it as it stands; its one finished run is scored, {others[0].name}")
+            log.info(f"{name}: there is no run of it as it stands; its one finished run is scored, {others[0].name}")
             folders.append(others[0])
         else:
             untrained.append(name)

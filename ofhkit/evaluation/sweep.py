@@ -28,7 +28,7 @@ from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.functional.task import LR_SIZE
 from ofhkit.metrics import LRPSNR, PSNR, SSIM
 from ofhkit.registry import DEGRADATIONS
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 
 __all__ = ["SWEEPS", "Sweep", "holes_of", "run_sweep", "write_sweep"]
 
@@ -88,7 +88,7 @@ def run_sweep(
     rows: list[dict[str, Any]] = []
     columns: dict[str, Tensor] = {}
     for name, occluder in holes_of(kind, degradation.get("size", 16)).items():
-        say(f"sweep over {kind}: {name}")
+        log.info(f"sweep over {kind}: {name}")
         settings = {**copy.deepcopy(dict(degradation)), "occluder": occluder}
         degrade = DEGRADATIONS.build(settings).to(device)
         methods = [s.pipeline.predict for s in chosen]

@@ -23,7 +23,7 @@ from ofhkit.evaluation.sections import run_section
 from ofhkit.evaluation.sweep import Sweep
 from ofhkit.files import atomic_write
 from ofhkit.functional.grids import face_grid
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 from ofhkit.runtime.version import __version__
 
 __all__ = ["environment", "score_by_hole", "write_report"]
@@ -80,7 +80,7 @@ def _run(
         try:
             done[title] = run_section(section, content)
         except Exception as error:
-            say(f"section {title!r} of the report is left out: {type(error).__name__}: {error}")
+            log.info(f"section {title!r} of the report is left out: {type(error).__name__}: {error}")
     return done
 
 

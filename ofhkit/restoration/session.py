@@ -16,7 +16,7 @@ from ofhkit.restoration.restorer import Outcome, Restorer
 from ofhkit.restoration.sources import Names, Source, collect
 from ofhkit.restoration.writing import FOLDERS, Writer
 from ofhkit.runtime.distributed import gather, is_main, rank, world_size
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 
 __all__ = ["restore_files"]
 
@@ -141,4 +141,4 @@ def _lines(name: str, outcome: Outcome) -> list[str]:
 
 def _tell(lines: Iterable[str]) -> None:
     for line in lines:
-        say(line)
+        log.info(line)

@@ -64,9 +64,9 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
         _refuse_unannounced()
         yield
         return
-    place = find_rank(launcher)
-    _join(place, device)
-    stop = signal.signal(signal.SIGTERM, lambda *_: _end(place, "it was told to stop (SIGTERM)"))
+    info = find_rank(launcher)
+    _join(info, device)
+    stop = signal.signal(signal.SIGTERM, lambda *_: _end(info, "it was told to stop (SIGTERM)"))
     try:
         yield
     except (OfhkitError, KeyboardInterrupt) as error:
@@ -76,7 +76,7 @@ def processes(launcher: str = "none", device: str = "auto") -> Iterator[None]:
     except RuntimeError as error:
         if not any(word in str(error).lower() for word in _LOST):
             raise
-        _end(place, str(error).splitlines()[0])
+        _end(info, str(error).splitlines()[0])
     finally:
         signal.signal(signal.SIGTERM, stop)
         _job.clear()
@@ -94,28 +94,28 @@ def _refuse_unannounced() -> None:
         raise OfhkitError(f"torchrun started {os.environ['WORLD_SIZE']} processes: add --launcher pytorch")
 
 
-def _join(place: RankInfo, device: str) -> None:
+def _join(info: RankInfo, device: str) -> None:
     if ":" in device:
         raise OfhkitError(f"--device {device}: each of several processes takes a GPU of its own; say --device cuda")
     cuda = torch.cuda.is_available() and device in ("auto", "cuda")
     if cuda:
-        if place.local_rank >= torch.cuda.device_count():
+        if info.local_rank >= torch.cuda.device_count():
             raise OfhkitError(
-                f"process {place.local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}; "
+                f"process {info.local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}; "
                 "start as many processes a machine as it has GPUs, or use --device cpu"
             )
-        torch.cuda.set_device(place.local_rank)
+        torch.cuda.set_device(info.local_rank)
     elif device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
         raise OfhkitError("several processes cannot share an Apple GPU: use --launcher none, or --device cpu")
-    place.write_environment()
+    info.write_environment()
     try:
-        store, number, total = next(dist.rendezvous("env://", place.rank, place.world_size, timeout=_STEP_TIMEOUT))
-        store = dist.PrefixStore(f"ofhkit/{place.attempt}", store)  # torchrun's outlives the processes it restarts
+        store, number, total = next(dist.rendezvous("env://", info.rank, info.world_size, timeout=_STEP_TIMEOUT))
+        store = dist.PrefixStore(f"ofhkit/{info.attempt}", store)  # torchrun's outlives the processes it restarts
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=number, world_size=total, timeout=_STEP_TIMEOUT)
         _job.update(store=store, waiting=dist.new_group(backend="gloo", timeout=_PATIENCE))
     except (RuntimeError, ValueError) as error:
-        raise OfhkitError(f"process {place.rank} cannot join the job at {place.address}: {error}") from None
+        raise OfhkitError(f"process {info.rank} cannot join the job at {info.address}: {error}") from None
     progress.silence(not is_main())
 
 
@@ -127,11 +127,11 @@ def _first_to_tell() -> bool:
         return True
 
 
-def _end(place: RankInfo, reason: str) -> None:
+def _end(info: RankInfo, reason: str) -> None:
     reason = re.sub(r"^\[[^]]*\] ", "", reason).partition(". ")[0]  # without gloo's "[file:line] ", its first sentence
     if _first_to_tell():
         sys.__stderr__.write(
-            f"error: process {place.rank} of {place.world_size} stops ({reason}): another process was killed or cannot "
+            f"error: process {info.rank} of {info.world_size} stops ({reason}): another process was killed or cannot "
             "be reached, or the job was cancelled; what is saved is kept, and the same command goes on from there\n"
         )
         sys.__stderr__.flush()

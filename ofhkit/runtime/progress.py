@@ -27,7 +27,6 @@ class _Lines(logging.Handler):
 log.setLevel(logging.INFO)
 log.addHandler(_Lines())
 log.propagate = False
-say = log.info
 
 
 def silence(silent: bool) -> None:

@@ -146,7 +146,7 @@ class Diagnostics:
 
     def look(self, done: int, losses: Mapping[str, float]) -> list[str]:
         """Return the remarks on the losses, averaged since the last look, after ``done`` iterations."""
-        remarks = {**self._course(done, losses.get("total")), **self._game(losses)}
+        remarks = {**self._course(done, losses.get("total")), **self._adversary(losses)}
         new = [text for kind, text in remarks.items() if kind not in self.said]
         self.said |= set(remarks)
         return new
@@ -165,7 +165,7 @@ class Diagnostics:
             return {"plateau": f"total has not fallen by {_GAIN:.0%} since its best, {best}: a plateau"}
         return {}
 
-    def _game(self, losses: Mapping[str, float]) -> dict[str, str]:
+    def _adversary(self, losses: Mapping[str, float]) -> dict[str, str]:
         if "d_real_right" not in losses:
             return {}
         real, fake = losses["d_real_right"], losses["d_fake_right"]

@@ -204,8 +204,8 @@ class UpsamplerStage(Stage):
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""
         with optim.optim_context(self.discriminator):
             real_logits, fake_logits = self.discriminator(batch["hr"]), self.discriminator(batch["sr"].detach())
-            game = AdversarialLoss() if self.adversarial is None else self.losses[self.adversarial]
-            real, fake = game.discriminator(real_logits, fake_logits)
+            term = AdversarialLoss() if self.adversarial is None else self.losses[self.adversarial]
+            real, fake = term.discriminator(real_logits, fake_logits)
         update_discriminator, update_upsampler = self._who_moves(real, fake)
         if update_discriminator:
             optim.update_params(real + fake)

@@ -15,7 +15,7 @@ from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.devices import pick_device
-from ofhkit.runtime.progress import say
+from ofhkit.runtime.progress import log
 from ofhkit.zoo.pipeline_file import open_pipeline
 from ofhkit.zoo.weights import MODEL
 
@@ -72,5 +72,5 @@ def load_model(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "a
     model.info = {"name": file.stem if file.name != MODEL else file.parent.name, **header}
     model.info["template"] = header.get("template") or [list(point) for point in DEFAULT_TEMPLATE]
     if header.get("licence"):
-        say(f"{model.info['name']}: {header['licence']}")
+        log.info(f"{model.info['name']}: {header['licence']}")
     return model.to(pick_device(device) if isinstance(device, str) else device).eval()

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 def commands() -> list[str]:
     """The shell lines of the five steps, without those of pip."""
-    text = (ROOT / "docs/add_an_upsampler.md").read_text(encoding="utf-8").partition("## The three doors")[0]
+    text = (
+        (ROOT / "docs/add_an_upsampler.md").read_text(encoding="utf-8").partition("## Three ways to name a plugin")[0]
+    )
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)
     lines = [line for block in blocks for line in re.sub(r"\\\n *", "", block).splitlines()]
     return [line for line in lines if line.startswith("python")]

@@ -22,9 +22,9 @@ def test_each_kind_of_completion_has_its_own_bicubic_row():
     prior.partial_fit(torch.rand(4, 3, 16, 16), torch.rand(4, 3, 128, 128))
     prior.finalise()
     given = [pipeline("Gaussian+FSRCNN", prior), pipeline("IN+FSRCNN", INPAINTER)]
-    rows = {p.method: p.model.inpainter for p in with_baselines(given, say=lambda line: None)}
+    rows = {p.method: p.model.inpainter for p in with_baselines(given)[0]}
     assert list(rows) == ["Telea+bicubic", "IN+bicubic", "Gaussian+bicubic", "Gaussian+FSRCNN", "IN+FSRCNN"]
     assert rows["Gaussian+bicubic"] is prior
     assert rows["IN+bicubic"] is given[1].model.inpainter
-    assert list(p.method for p in with_baselines(given[1:], say=lambda line: None))[1] == "IN+bicubic"
-    assert "IN+bicubic" not in [p.method for p in with_baselines(given[:1], say=lambda line: None)]
+    assert list(p.method for p in with_baselines(given[1:])[0])[1] == "IN+bicubic"
+    assert "IN+bicubic" not in [p.method for p in with_baselines(given[:1])[0]]

@@ -1,6 +1,6 @@
 """Two gloo processes against one: the same losses, weights and metrics; and what happens when one is killed.
 
-Tolerance: the toy game runs in float64 and agrees to 1e-10; the real curriculum runs in float32 with SGD and agrees to
+Tolerance: the toy GAN runs in float64 and agrees to 1e-10; the real curriculum runs in float32 with SGD and agrees to
 1e-4 (Adam turns the rounding of a gradient near zero into a whole step).
 """
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 from celeba_maker import MadeCelebA
 from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
-from process_maker import finish, normalise, play, start
+from process_maker import finish, normalise, start, train_gan
 from safetensors.torch import load_file
 
 from ofhkit.commands.train import Options, train
@@ -43,7 +43,7 @@ def found(tmp_path_factory) -> tuple[dict, dict]:
         assert code == 0, errors
     assert len(list(two.glob("iter_*.pth"))) == 2
     assert sorted(p.name == "train.log" for p in two.rglob("*.log")) == [False, True]  # ours and MMEngine's, of rank 0
-    return {"game": play(one), "norms": normalise()}, {
+    return {"gan": train_gan(one), "norms": normalise()}, {
         **torch.load(two / "found.pth", weights_only=True),
         "folder": two,
     }
@@ -61,7 +61,7 @@ def close(one, two, tolerance: float) -> None:
 
 @pytest.mark.slow
 def test_the_same_global_batch_gives_the_same_losses_and_weights(found):
-    one, two = (f["game"] for f in found)
+    one, two = (f["gan"] for f in found)
     assert len(one["losses"]) == 9
     assert one["losses"][0] != one["losses"][-1]
     for a, b in zip(one["losses"], two["losses"], strict=True):
@@ -72,13 +72,13 @@ def test_the_same_global_batch_gives_the_same_losses_and_weights(found):
 def test_what_two_processes_saved_one_goes_on_with(found, tmp_path):
     (saved,) = found[1]["folder"].glob("iter_00000008.pth")
     shutil.copy(saved, tmp_path)
-    resumed = play(tmp_path)
+    resumed = train_gan(tmp_path)
     assert len(resumed["losses"]) == 1
-    close(found[0]["game"]["weights"], resumed["weights"], 1e-10)
+    close(found[0]["gan"]["weights"], resumed["weights"], 1e-10)
 
 
 def test_every_image_is_scored_once_and_in_order(found):
-    one, two = (f["game"] for f in found)
+    one, two = (f["gan"] for f in found)
     assert list(two["each"]) == list(one["each"]) == list(range(10, 17))
     close(one["means"], two["means"], 1e-10)
     close(one["each"], two["each"], 1e-10)

@@ -27,5 +27,6 @@ stages = dict(
         clip_grad=dict(max_norm=5.0),
         freeze_bn=0.0,
         average=0.998,
+        cross_fit=5,
     ),
 )

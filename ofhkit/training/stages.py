@@ -1,4 +1,4 @@
-"""The stages of a training: landmark network, inpainter, parser, upsampler (by optimisation or in one pass).
+"""The stages that optimise: landmark network, inpainter, parser, upsampler.
 
 Reference: arXiv 1811.04645, Sections 3.4 and 3.5; Equations 1 (inpainter) and 6 (upsampler).
 
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from ofhkit.config.check import ROLE_OF_KEY
-from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
+from ofhkit.models.fitted import Fitted
 from ofhkit.models.losses.adversarial import AdversarialLoss, gradient_share, who_moves
-from ofhkit.registry import DEGRADATIONS, DISCRIMINATORS, HALLUCINATORS, LOSSES, PIPELINE, PRIORS, STAGES
+from ofhkit.registry import DISCRIMINATORS, HALLUCINATORS, LOSSES, PRIORS, STAGES
 from ofhkit.runtime.distributed import average
-from ofhkit.runtime.progress import Progress
+from ofhkit.training.cross_fit import CrossFitted, cross_fit
 from ofhkit.training.optim import check_training
 from ofhkit.training.stage import Context, Stage, freeze
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS, true_landmarks, worth_a_table
@@ -107,6 +107,8 @@ class UpsamplerStage(Stage):
         margin: of URDGN's rule for who is updated (:func:`~ofhkit.models.losses.adversarial.who_moves`); None: both.
         lead: the discriminator waits while the mean of its two losses is below (0.69 is guessing); the upsampler, which
             has a true face to learn from as well, never does. Not in the papers. None: it never waits.
+        cross_fit: complete each face, while learning, by an inpainter fitted to the faces of other folds, of so many
+            (:mod:`ofhkit.training.cross_fit`); for inpainters that are fitted. 0: by the one that is delivered.
         training: of :class:`Stage`.
     """
 
@@ -119,11 +121,14 @@ class UpsamplerStage(Stage):
         discriminator_optimizer: Mapping | None = None,
         margin: float | None = None,
         lead: float | None = None,
+        cross_fit: int = 0,
         **training: Any,
     ):
         super().__init__(iterations, **training)
         self.discriminator_optimizer = discriminator_optimizer or self.optimizer
-        self.margin, self.lead = margin, lead
+        self.margin, self.lead, self.folds = margin, lead, cross_fit
+        if cross_fit != 0 and cross_fit < 2:
+            raise OfhkitError(f"stage UpsamplerStage: cross_fit is 0 or at least 2 folds, got {cross_fit}")
         check_training([self.discriminator_optimizer], None, iterations)
         for name, value in (("margin", margin), ("lead", lead)):
             if value is not None and not 0 <= value <= 1:
@@ -136,6 +141,7 @@ class UpsamplerStage(Stage):
             "discriminator_optimizer": self.discriminator_optimizer,
             "margin": self.margin,
             "lead": self.lead,
+            **({"cross_fit": self.folds} if self.folds else {}),
             "needs": {k: v for k, v in context.digests.items() if k in self.needs},
         }
 
@@ -150,6 +156,12 @@ class UpsamplerStage(Stage):
         self.adversarial = next((n for n, term in self.losses.items() if isinstance(term, AdversarialLoss)), None)
         self.steps = 0  # of this process: when to measure, no result depends on it
         self.true_landmarks: Any = None  # (index, mirrored) -> what the prior says of hr, where it was asked before
+        self.cross_fitted: CrossFitted | None = None
+        if self.folds and not isinstance(self.pipeline.inpainter, Fitted):
+            raise OfhkitError(
+                f"stages.{self.name}.cross_fit is for inpainters that are fitted; leave it out for "
+                f"{type(self.pipeline.inpainter).__name__}"
+            )
         self.frozen = [n for n in (self.pipeline.inpainter, self.landmark_prior) if n is not None]
         for name, network in (("inpainter", self.pipeline.inpainter), ("landmark_prior", self.landmark_prior)):
             if name in context.outputs:
@@ -161,6 +173,8 @@ class UpsamplerStage(Stage):
         faces, device, shown = context.train, context.device, self.iterations * self.batch_size
         if self.landmark_prior is not None and worth_a_table(degrade, len(faces), shown):
             self.true_landmarks = true_landmarks(self.landmark_prior, degrade, faces, device, folder / TRUE_LANDMARKS)
+        if self.folds:
+            self.cross_fitted = cross_fit(context.model["inpainter"], self.folds, faces, degrade, device)
 
     def train(self, mode: bool = True) -> UpsamplerStage:
         """Switch the mode of what learns; what is frozen stays in eval mode."""
@@ -173,7 +187,7 @@ class UpsamplerStage(Stage):
         """One alternation from one fake forward: D on (hr, sr), then the upsampler on the weighted losses."""
         with optim["upsampler"].optim_context(self.network):
             with torch.no_grad():
-                completed = self.pipeline.complete(batch["lr"], batch["mask"])
+                completed = self._complete(batch)
             batch["sr"] = self.pipeline.upsample(completed, batch["mask"])
 
         log: dict[str, Tensor] = {}
@@ -199,6 +213,11 @@ class UpsamplerStage(Stage):
             self.discriminator.requires_grad_(True)
         self.steps += 1
         return {name: value.detach() for name, value in log.items()}
+
+    def _complete(self, batch: dict[str, Tensor]) -> Tensor:
+        if self.cross_fitted is None:
+            return self.pipeline.complete(batch["lr"], batch["mask"])
+        return self.cross_fitted.complete(batch["lr"], batch["mask"], batch["index"])
 
     def _update_discriminator(self, batch: dict, optim: OptimWrapper) -> tuple[dict[str, Tensor], bool]:
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""
@@ -242,56 +261,3 @@ class UpsamplerStage(Stage):
 
 def _built(registry: Any, component: Any) -> nn.Module | None:
     return None if component is None else registry.build(component)
-
-
-@STAGES.register_module()
-class FitStage(Stage):
-    """Instead of optimisation, for networks that are fitted in one pass (``partial_fit``, ``finalise``).
-
-    Every training face is seen once: clean, neither flipped nor occluded. ``--budget`` does not scale it.
-
-    Args:
-        trains: ``upsampler`` or ``inpainter``, whose fit methods share.
-        batch_size: faces at a time; no result depends on it.
-    """
-
-    main_only = True
-
-    def __init__(self, trains: Literal["upsampler", "inpainter"] = "upsampler", batch_size: int = 256):
-        super().__init__(iterations=1, batch_size=batch_size)
-        if trains not in PIPELINE:
-            raise OfhkitError(f"stage FitStage: trains one of {', '.join(PIPELINE)}, got {trains!r}")
-        self.trains, self.shared = trains, trains == "inpainter"
-
-    def needed(self, model: Mapping[str, Any]) -> bool:
-        part = model.get(self.trains)
-        return part is not None and hasattr(ROLE_OF_KEY[self.trains].build(part), "partial_fit")
-
-    def spec(self, context: Context) -> dict[str, Any]:
-        covered = ("stage", "seed", "data", "degradation", self.trains)
-        return {key: value for key, value in super().spec(context).items() if key in covered}
-
-    def build(self, context: Context) -> None:
-        setattr(self, self.trains, ROLE_OF_KEY[self.trains].build(context.model[self.trains]))
-
-    def fit(self, context: Context) -> nn.Module:
-        """Show the network every face once, and return it."""
-        self.build(context)
-        degrade = DEGRADATIONS.build(context.degradation, seed=context.seed).to(context.device)
-        faces, network = context.train, self.network.to(context.device)
-        bar = Progress(len(faces), f"[{self.name}] faces")
-        for start in range(0, len(faces), self.batch_size):
-            indices = range(start, min(start + self.batch_size, len(faces)))
-            self.step(degrade(fetch(faces, indices)))
-            bar.update(len(indices))
-        network.finalise()
-        return network
-
-    def step(self, batch: dict[str, Tensor], optim: Any = None) -> dict[str, Tensor]:
-        self.network.partial_fit(batch["lr_gt"], batch["hr"])
-        return {}
-
-    def predict(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.trains == "inpainter":
-            return {"lr_filled": self.network(batch["lr"], batch["mask"])}
-        return {"sr": self.network(batch["lr_gt"])}

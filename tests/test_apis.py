@@ -111,17 +111,17 @@ def test_the_size_of_the_batches_changes_nothing(model):
 
 
 def test_a_result_says_what_was_invented_and_how_well_it_agrees(model):
-    result = ofhkit.hallucinate(model, IMAGE, MASK, spread=True)
+    result = ofhkit.hallucinate(model, IMAGE, MASK, uncertainty=True)
     assert result.invented.shape == (128, 128)
     assert result.invented.sum() == 64 * MASK.sum()
     assert result.invented[32:72, 40:96].all()
-    assert result.spread.shape == (128, 128)
-    assert result.spread.max() > 0
+    assert result.uncertainty.shape == (128, 128)
+    assert result.uncertainty.max() > 0
     assert np.isfinite(result.consistency)
     assert result.consistency.shape == ()
     hidden = ofhkit.hallucinate(model, np.stack([IMAGE, IMAGE]), np.stack([MASK, np.ones_like(MASK)]))
     assert np.isfinite(hidden.consistency).tolist() == [True, False]
-    assert hidden.spread is None
+    assert hidden.uncertainty is None
 
 
 def test_threads_share_a_model(model):

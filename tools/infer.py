@@ -2,7 +2,7 @@
 
     python tools/infer.py photo.jpg --out restored --box 210,95,60,40
     python tools/infer.py faces/ 'more/*.png' --out restored --mask masks/
-    python tools/infer.py damaged.png --out restored --mask auto --sureness
+    python tools/infer.py damaged.png --out restored --mask auto --uncertainty
 
     torchrun --nproc_per_node N tools/infer.py INPUT --out restored --launcher pytorch
 
@@ -36,25 +36,25 @@ def main() -> int:
     parser.add_argument(
         "--paste", default="auto", help="into a photo: the face, or only the hole (as auto): then one without stays"
     )
-    parser.add_argument("--sureness", action="store_true", help="also draw where the model is unsure")
+    parser.add_argument("--uncertainty", action="store_true", help="also draw where the model is unsure")
     parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="of videos, every N-th frame")
     parser.add_argument("--batch-size", type=whole(1, 2**16), default=64, metavar="N", help="faces at once (64)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     launcher(parser)
     args = parser.parse_args()
 
-    from ofhkit.restoration import HoleOptions, Restorer, restore_files
-    from ofhkit.restoration.holes import parse_box, parse_color
+    from ofhkit.restoration import MaskOptions, Restorer, restore_files
+    from ofhkit.restoration.masks import parse_box, parse_color
     from ofhkit.runtime.distributed import is_main, processes
     from ofhkit.zoo import DEFAULT_MODEL, load_model
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in a sentence of our own
-    hole = HoleOptions(
+    mask = MaskOptions(
         args.mask, [parse_box(b) for b in args.box], [parse_color(c) for c in args.color], args.invert_mask
     )
     with processes(args.launcher, args.device):
         model = load_model(args.model or DEFAULT_MODEL, args.device)
-        restorer = Restorer(model, hole, args.kind, args.paste, args.batch_size, args.sureness)
+        restorer = Restorer(model, mask, args.kind, args.paste, args.batch_size, args.uncertainty)
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():
             counts = f"{done.count('restored')} restored, {done.failed} failed"

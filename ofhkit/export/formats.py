@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.export.graph import Graph
-from ofhkit.export.need import need, need_compiler
+from ofhkit.export.requirements import need, need_compiler
 from ofhkit.restoration.writing import WARNING
 from ofhkit.runtime.version import __version__
 

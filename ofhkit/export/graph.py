@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.export.shuffled import ShuffledConv2d
+from ofhkit.export.pixel_shuffle import ShuffledConv2d
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.ops import FastConv2d, FusedNetwork, fuse
 

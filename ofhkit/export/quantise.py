@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ofhkit.export.need import need
+from ofhkit.export.requirements import need
 
 
 def quantise(file: Path, calibration: Sequence[tuple[Tensor, Tensor]]) -> None:

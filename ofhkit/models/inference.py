@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic
-from ofhkit.models.uncertainty import spread_of
+from ofhkit.models.uncertainty import uncertainty_of
 from ofhkit.ops import fuse
 from ofhkit.runtime.devices import device_of
 
@@ -31,15 +31,15 @@ class Result:
         completed: the input with its hole filled, in the input's layout.
         mask: (…, 16, 16) bool, True = occluded.
         consistency: (…) PSNR in dB between ``sr``, shrunk again, and the known pixels; NaN where none is known.
-        spread: (…, 128, 128) standard deviation over several readings of the same input, in units of [0, 1], where it
-            was asked for: large = unsure.
+        uncertainty: (…, 128, 128) standard deviation over several readings of the same input, in units of [0, 1], if
+            asked for.
     """
 
     sr: np.ndarray
     completed: np.ndarray
     mask: np.ndarray
     consistency: np.ndarray
-    spread: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.sr if dtype is None else self.sr.astype(dtype)
@@ -53,12 +53,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Hallucinated:
-    """The same as float tensors on the CPU, channels first: ``sr, completed, consistency, spread``."""
+    """The same as float tensors on the CPU, channels first: ``sr, completed, consistency, uncertainty``."""
 
     sr: Tensor
     completed: Tensor
     consistency: Tensor
-    spread: Tensor | None
+    uncertainty: Tensor | None
 
 
 def hallucinate(
@@ -67,7 +67,7 @@ def hallucinate(
     mask: np.ndarray | None = None,
     *,
     batch_size: int = 64,
-    spread: bool = False,
+    uncertainty: bool = False,
 ) -> Result:
     """Turn tiny faces with holes into complete large ones.
 
@@ -79,7 +79,7 @@ def hallucinate(
             in [0, 1].
         mask: (16, 16) or (N, 16, 16); nonzero = occluded. None: nothing is.
         batch_size: faces that go through the network at once.
-        spread: also say where the model is unsure (takes several times as long).
+        uncertainty: also say where the model is unsure (takes several times as long).
 
     Raises:
         OfhkitError: another shape, type or range; says which was expected.
@@ -103,7 +103,7 @@ def hallucinate(
         size = tuple(lr.shape[2:])
         raise OfhkitError(f"mask must be {size} or {(len(lr), *size)}, nonzero = occluded; got {np.shape(mask)}")
     out = run_batches(
-        model, lr.float() / (255 if integer else 1), torch.from_numpy(holes)[:, None].float(), batch_size, spread
+        model, lr.float() / (255 if integer else 1), torch.from_numpy(holes)[:, None].float(), batch_size, uncertainty
     )
 
     def back(t: Tensor) -> np.ndarray:
@@ -116,7 +116,7 @@ def hallucinate(
         completed=back(out.completed),
         mask=holes[0] if single else holes,
         consistency=out.consistency.numpy()[0 if single else slice(None)],
-        spread=None if out.spread is None else out.spread.numpy()[0 if single else slice(None)],
+        uncertainty=None if out.uncertainty is None else out.uncertainty.numpy()[0 if single else slice(None)],
     )
 
 
@@ -149,7 +149,9 @@ def faster(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def run_batches(model: nn.Module, lr: Tensor, mask: Tensor, batch_size: int = 64, spread: bool = False) -> Hallucinated:
+def run_batches(
+    model: nn.Module, lr: Tensor, mask: Tensor, batch_size: int = 64, uncertainty: bool = False
+) -> Hallucinated:
     """Hallucinate any number of faces, ``batch_size`` at once, on the model's device.
 
     What lies under the hole is blackened first, so that no model sees it.
@@ -168,10 +170,12 @@ def run_batches(model: nn.Module, lr: Tensor, mask: Tensor, batch_size: int = 64
         shrunk = downsample_cubic(out["sr"], x.shape[-1]).clamp(0, 1)
         score = psnr(shrunk, x.float(), 1.0, 1 - m)
         score = torch.where((m < 0.5).flatten(1).any(1), score, torch.full_like(score, torch.nan))
-        unsure = spread_of(model, x, m, out["sr"]).cpu() if spread else None
-        parts.append((out["sr"].cpu(), out["completed"].float().cpu(), score.cpu(), unsure))
+        apart = uncertainty_of(model, x, m, out["sr"]).cpu() if uncertainty else None
+        parts.append((out["sr"].cpu(), out["completed"].float().cpu(), score.cpu(), apart))
     if not parts:
         size = lr.shape[-1] * getattr(model, "scale", 8)
         return Hallucinated(torch.zeros(0, 3, size, size), lr, torch.zeros(0), None)
-    sr, completed, score, unsure = zip(*parts)
-    return Hallucinated(torch.cat(sr), torch.cat(completed), torch.cat(score), torch.cat(unsure) if spread else None)
+    sr, completed, score, apart = zip(*parts)
+    return Hallucinated(
+        torch.cat(sr), torch.cat(completed), torch.cat(score), torch.cat(apart) if uncertainty else None
+    )

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from ofhkit.registry import INPAINTERS
 
-__all__ = ["spread_of"]
+__all__ = ["uncertainty_of"]
 
 
-def spread_of(model: nn.Module, lr: Tensor, mask: Tensor, sr: Tensor) -> Tensor:
+def uncertainty_of(model: nn.Module, lr: Tensor, mask: Tensor, sr: Tensor) -> Tensor:
     """Standard deviation over the readings, averaged over the channels.
 
     Args:

@@ -17,7 +17,7 @@ RECTANGULAR = 0.9  # share of its bounding box that a block fills
 EDGE = 12  # grey levels by which a block differs from what is beside it
 SMEARED = 24  # grey levels by which JPEG moves the pixels beside a block
 MARGIN = 8  # pixels round a block that are looked at
-LARGEST_SPECK = 12  # pixels
+LARGEST_DROPOUT = 12  # pixels
 FEWEST_DROPOUTS = 0.005  # of the picture
 
 
@@ -130,18 +130,18 @@ def _grown(box: list[int], like: np.ndarray) -> list[int]:
 
 
 def _dropouts(rgb: np.ndarray) -> np.ndarray:
-    """Specks, quite black or quite white, far from the mean of the pixels around; one speck alone is no damage."""
+    """Spots, quite black or quite white, far from the mean of the pixels around; one spot alone is no damage."""
     black, white = (rgb <= 2).all(-1), (rgb >= 253).all(-1)
-    largest = LARGEST_SPECK if (black | white).mean() < 0.15 else 5 * LARGEST_SPECK
-    specks = _small(black, largest) | _small(white, largest)
-    known = (~specks).astype(np.float32)
+    largest = LARGEST_DROPOUT if (black | white).mean() < 0.15 else 5 * LARGEST_DROPOUT
+    dropouts = _small(black, largest) | _small(white, largest)
+    known = (~dropouts).astype(np.float32)
     weight = cv2.blur(known, (5, 5))
-    specks &= weight > 1e-3
+    dropouts &= weight > 1e-3
     least = 80 if min(rgb.shape[:2]) <= 32 else 40
     for band in cv2.split(rgb):  # one at a time, for the sake of memory
-        mean = cv2.blur(band * known, (5, 5))[specks] / weight[specks]
-        specks[specks] = np.abs(band[specks] - mean) > least
-    return specks if specks.sum() >= max(2, FEWEST_DROPOUTS * specks.size) else np.zeros_like(specks)
+        mean = cv2.blur(band * known, (5, 5))[dropouts] / weight[dropouts]
+        dropouts[dropouts] = np.abs(band[dropouts] - mean) > least
+    return dropouts if dropouts.sum() >= max(2, FEWEST_DROPOUTS * dropouts.size) else np.zeros_like(dropouts)
 
 
 def _small(pixels: np.ndarray, largest: int) -> np.ndarray:

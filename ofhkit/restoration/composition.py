@@ -8,24 +8,24 @@ import numpy as np
 from ofhkit.functional.alignment import invert, transform_points
 from ofhkit.functional.task import HR_SIZE
 
-__all__ = ["draw_overlay", "draw_sureness", "paste_back"]
+__all__ = ["draw_overlay", "draw_uncertainty", "paste_back"]
 
 BORDER = 14  # crop pixels over which a pasted face fades in
 RED = (230, 30, 30)
 ROWS = 256  # that are mixed at a time, for the sake of memory
-FULL_SCALE = 0.15  # spread that is drawn brightest
+FULL_SCALE = 0.15  # uncertainty that is drawn brightest
 
 
-def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.ndarray | None) -> np.ndarray:
+def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Put a face where it was taken from; what was transparent there becomes opaque.
 
     Args:
-        hole: paste only here, softly: it reaches six pixels of the crop beyond the hole at the most, but at least three
+        mask: paste only here, softly: it reaches six pixels of the crop beyond the hole at the most, but at least three
             of the picture; None: the whole face.
 
     Shape:
         pixels (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency; sr (128, 128, 3) uint8; matrix (2, 3)
-        picture -> crop; hole (H, W) bool -> as pixels
+        picture -> crop; mask (H, W) bool -> as pixels
 
     >>> grey = np.full((300, 300, 3), 90, np.uint8)
     >>> pasted = paste_back(grey, np.full((128, 128, 3), 200, np.uint8), np.array([[1., 0, -50], [0, 1, -60]]), None)
@@ -51,8 +51,8 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, hole: np.
     face = cv2.warpAffine(sr, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(fade, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     part = np.s_[top:bottom, left:right]
-    if hole is not None:
-        weight = weight * _soft_hole(hole[part], max(1, round(2 * factor)))
+    if mask is not None:
+        weight = weight * _soft_mask(mask[part], max(1, round(2 * factor)))
     out = pixels.copy()
     for first in range(0, len(face), ROWS):
         rows = slice(first, first + ROWS)
@@ -85,30 +85,30 @@ def _soft_square() -> np.ndarray:
     return (ramp[:, None] * ramp[None, :]).astype(np.float32)
 
 
-def _soft_hole(hole: np.ndarray, radius: int) -> np.ndarray:
+def _soft_mask(mask: np.ndarray, radius: int) -> np.ndarray:
     """1 in the hole, falling to 0 within three times ``radius`` pixels outside it."""
-    inside = hole.astype(np.float32)
+    inside = mask.astype(np.float32)
     step = max(1, radius // 4)  # a large face's border needs no finer steps
-    small = inside if step == 1 else cv2.resize(inside, (-(-hole.shape[1] // step), -(-hole.shape[0] // step)))
+    small = inside if step == 1 else cv2.resize(inside, (-(-mask.shape[1] // step), -(-mask.shape[0] // step)))
     radius = max(1, radius // step - (step > 1))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
     soft = cv2.GaussianBlur(cv2.dilate(small, kernel), (0, 0), max(0.5, radius / 2))
-    soft = soft if step == 1 else cv2.resize(soft, hole.shape[::-1])
+    soft = soft if step == 1 else cv2.resize(soft, mask.shape[::-1])
     return np.maximum(inside, soft, out=inside)
 
 
-def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+def draw_overlay(rgb: np.ndarray, mask: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """The picture with its hole in red and a frame round every crop; tiny pictures are enlarged.
 
     >>> draw_overlay(np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), bool), np.zeros((0, 2, 3))).shape
     (128, 128, 3)
     """
     factor = max(1, 128 // max(rgb.shape[:2]))
-    rgb, hole = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, hole))
+    rgb, mask = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, mask))
     out = np.ascontiguousarray(rgb if factor > 1 else rgb.copy())
     for band, red in enumerate(RED):
         tint = np.rint(0.45 * np.arange(256) + 0.55 * red).astype(np.uint8)
-        out[..., band] = np.where(hole, tint[out[..., band]], out[..., band])
+        out[..., band] = np.where(mask, tint[out[..., band]], out[..., band])
     ends = np.array([[0, 0], [HR_SIZE - 1, 0], [HR_SIZE - 1, HR_SIZE - 1], [0, HR_SIZE - 1]], float)
     thick = max(1, round(max(rgb.shape[:2]) / 400))
     for matrix in matrices:
@@ -117,13 +117,13 @@ def draw_overlay(rgb: np.ndarray, hole: np.ndarray, matrices: np.ndarray) -> np.
     return out
 
 
-def draw_sureness(spread: np.ndarray, invented: np.ndarray) -> np.ndarray:
+def draw_uncertainty(uncertainty: np.ndarray, invented: np.ndarray) -> np.ndarray:
     """Spread as a color map (dark: the readings agree; bright: they differ by 0.15 or more), the hole outlined.
 
     Shape:
-        spread, invented (128, 128) -> (128, 128, 3) uint8 RGB
+        uncertainty, invented (128, 128) -> (128, 128, 3) uint8 RGB
     """
-    levels = np.rint(255 * np.clip(spread / FULL_SCALE, 0, 1)).astype(np.uint8)
+    levels = np.rint(255 * np.clip(uncertainty / FULL_SCALE, 0, 1)).astype(np.uint8)
     out = np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1])
     outlines, _ = cv2.findContours(invented.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(out, outlines, -1, (255, 255, 255), 1)

@@ -23,7 +23,7 @@ from ofhkit.models.landmark_priors.face_api import FaceLandmark68
 from ofhkit.registry import PRIORS
 from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 
-__all__ = ["LR_SIZE", "FaceFinder", "Seen", "scaling", "see"]
+__all__ = ["LR_SIZE", "FaceFinder", "FaceInput", "crop_and_downsample", "scaling"]
 
 NET = 112
 HIDDEN_SHARE = 1 / 8  # of a low-resolution pixel, from which on it counts as hidden
@@ -34,7 +34,7 @@ LARGE, LARGE_SIZE = 900, 1216
 
 
 @dataclass(frozen=True)
-class Seen:
+class FaceInput:
     """What the network gets to see of a face.
 
     Attributes:
@@ -58,23 +58,23 @@ def scaling(side: int) -> np.ndarray:
     return np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2]])
 
 
-def see(rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray | None) -> Seen:
+def crop_and_downsample(rgb: np.ndarray, mask: np.ndarray, matrix: np.ndarray | None) -> FaceInput:
     """Crop and shrink one face; without a matrix the picture is the low-resolution face itself."""
     if matrix is None:
         lr = to_float(rgb)
-        return Seen(None, lr, torch.from_numpy(hole)[None].float())
+        return FaceInput(None, lr, torch.from_numpy(mask)[None].float())
     plain = rgb.shape[:2] == (HR_SIZE, HR_SIZE) and np.array_equal(matrix, scaling(HR_SIZE))
     crop = rgb if plain else warp(rgb, matrix)
     cover = np.zeros((HR_SIZE, HR_SIZE), np.uint8)
-    if hole.any():
-        full = (hole * 255).astype(np.uint8)
+    if mask.any():
+        full = (mask * 255).astype(np.uint8)
         cover = full if plain else _warp_mask(full, matrix)
         crop = cv2.inpaint(np.ascontiguousarray(crop), (cover > 2).astype(np.uint8), 3, cv2.INPAINT_TELEA)
     block = HR_SIZE // LR_SIZE
     share = (cover > 127).reshape(LR_SIZE, block, LR_SIZE, block).mean((1, 3))
     x = to_float(crop)[None]
     lr = downsample_cubic(x, LR_SIZE).clamp(0, 1)[0]
-    return Seen(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float())
+    return FaceInput(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float())
 
 
 def _warp_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -105,21 +105,21 @@ class FaceFinder:
         self.refiner = PRIORS.build(dict(type="FaceAPI68", template=self.template.tolist())).to(device)
 
     @torch.no_grad()
-    def find(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, rgb: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find faces, best first.
 
         Shape:
-            rgb (H, W, 3) uint8, hole (H, W) bool -> boxes (F, 5): left, top, width, height, score; matrices (F, 2, 3)
+            rgb (H, W, 3) uint8, mask (H, W) bool -> boxes (F, 5): left, top, width, height, score; matrices (F, 2, 3)
             from picture to crop
         """
-        small, factor = _reduced(rgb, hole)
+        small, factor = _reduced(rgb, mask)
         boxes = self._detect(small)
         boxes[:, :4] /= factor
         kept, matrices = [], []
         for box in boxes:
-            points = self._five_points(rgb, hole, box)
-            matrix = None if points is None else self._fit(points, hole)
-            matrix = None if matrix is None else self._refine(rgb, hole, matrix)
+            points = self._five_points(rgb, mask, box)
+            matrix = None if points is None else self._fit(points, mask)
+            matrix = None if matrix is None else self._refine(rgb, mask, matrix)
             if matrix is not None:
                 kept.append(box)
                 matrices.append(matrix)
@@ -143,13 +143,13 @@ class FaceFinder:
         boxes[:, :2] -= margin
         return boxes
 
-    def _five_points(self, rgb: np.ndarray, hole: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+    def _five_points(self, rgb: np.ndarray, mask: np.ndarray, box: np.ndarray) -> np.ndarray | None:
         """Five points in picture pixels by the network that reads detected boxes; None where they make no face."""
         side = max(box[2:4])
         left, top = box[0] + (box[2] - side) / 2, box[1] + (box[3] - side) / 2
         factor = HR_SIZE / side
         matrix = np.array([[factor, 0, -left * factor], [0, factor, -top * factor]])
-        crop = see(rgb, hole, matrix).crop
+        crop = crop_and_downsample(rgb, mask, matrix).crop
         x = torch.from_numpy(cv2.resize(crop, (NET, NET), interpolation=cv2.INTER_AREA)).to(self.device)
         points = five_points(self.landmarks(x.permute(2, 0, 1)[None].float())[0].double().cpu().numpy())
         eyes = np.linalg.norm(points[1] - points[0])
@@ -157,36 +157,36 @@ class FaceFinder:
             return None
         return points * side + (left, top)
 
-    def _refine(self, rgb: np.ndarray, hole: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+    def _refine(self, rgb: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
         """Read the points again in the aligned crop; None where they fit the template badly, so that it is no face."""
-        x = to_float(see(rgb, hole, matrix).crop)[None].to(self.device)
+        x = to_float(crop_and_downsample(rgb, mask, matrix).crop)[None].to(self.device)
         points = five_points(self.refiner(x)[0].double().cpu().numpy())
         full = np.vstack([matrix, (0, 0, 1)])
-        again = self._fit(points, hole, np.linalg.inv(full)[:2])
+        again = self._fit(points, mask, np.linalg.inv(full)[:2])
         error = np.sqrt(((transform_points(again, points) - self.template) ** 2).sum(-1).mean())
         scale = np.sqrt(abs(np.linalg.det(again[:, :2])))
         if error > 12 or not 0.5 < scale < 2:
             return None
         return again @ full
 
-    def _fit(self, points: np.ndarray, hole: np.ndarray, to_picture: np.ndarray | None = None) -> np.ndarray:
+    def _fit(self, points: np.ndarray, mask: np.ndarray, to_picture: np.ndarray | None = None) -> np.ndarray:
         """Matrix that takes points to the template; a point under the hole was guessed and counts less."""
         x, y = np.rint(points if to_picture is None else transform_points(to_picture, points)).astype(int).T
-        height, width = hole.shape
-        hidden = hole[y.clip(0, height - 1), x.clip(0, width - 1)]
+        height, width = mask.shape
+        hidden = mask[y.clip(0, height - 1), x.clip(0, width - 1)]
         often = np.where(hidden, 1, TRUST)
         return crop_matrix(points.repeat(often, 0), self.template.repeat(often, 0))
 
 
-def _reduced(rgb: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, float]:
+def _reduced(rgb: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
     """The picture at a size that the detector needs at the most, its hole filled; and the factor."""
     factor = min(1.0, LARGE_SIZE / max(rgb.shape[:2]))
     if factor < 1:
         size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        hole = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
-    if hole.any():
-        if hole.all():
+        mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
+    if mask.any():
+        if mask.all():
             raise OfhkitError("everything is hidden: there is nothing to go by")
-        rgb = cv2.inpaint(np.ascontiguousarray(rgb), hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+        rgb = cv2.inpaint(np.ascontiguousarray(rgb), mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
     return rgb, factor

@@ -18,10 +18,10 @@ from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
 from ofhkit.models.inference import device_of, faster, run_batches
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.restoration.composition import in_the_form_of, paste_back
-from ofhkit.restoration.faces import FaceFinder, Seen, scaling, see
-from ofhkit.restoration.holes import Hole, HoleOptions, find_hole
+from ofhkit.restoration.faces import FaceFinder, FaceInput, crop_and_downsample, scaling
+from ofhkit.restoration.masks import Mask, MaskOptions, find_mask
 from ofhkit.restoration.pictures import Picture
-from ofhkit.restoration.specks import fill_specks
+from ofhkit.restoration.salt_and_pepper import fill_salt_and_pepper
 
 __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 
@@ -47,7 +47,7 @@ class RestoredFace:
         matrix: (2, 3) from picture to crop; None for a tiny face.
         score: the detector's; NaN where no detector was asked.
         consistency: PSNR in dB between ``sr``, shrunk again, and the known pixels.
-        spread: (128, 128) float32: how far several readings lie apart; None where it was not asked for.
+        uncertainty: (128, 128) float32: how far several readings lie apart; None where it was not asked for.
     """
 
     sr: np.ndarray
@@ -59,7 +59,7 @@ class RestoredFace:
     matrix: np.ndarray | None
     score: float
     consistency: float
-    spread: np.ndarray | None
+    uncertainty: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Outcome:
             transparency; None for all else.
         untouched: a photograph without a hole: ``image`` is the picture itself, the faces are beside it.
         error: why it failed, in one sentence; None where it did not.
-        hole: what was taken as hidden; None where that was not found out.
+        mask: what was taken as hidden; None where that was not found out.
         notes: what was done, and warnings.
     """
 
@@ -82,7 +82,7 @@ class Outcome:
     kind: str = ""
     image: np.ndarray | None = None
     faces: tuple[RestoredFace, ...] = ()
-    hole: Hole | None = None
+    mask: Mask | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
     pixels: np.ndarray | None = None
@@ -91,16 +91,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A picture whose faces are found; ``rgb`` and ``solid`` are picture and hole once specks are filled."""
+    """A picture whose faces are found; ``rgb`` and ``solid`` are picture and hole once dropouts are filled."""
 
     picture: Picture
     kind: str
-    hole: Hole
+    mask: Mask
     rgb: np.ndarray
     solid: np.ndarray
     matrices: list[np.ndarray | None]
     scores: list[float]
-    seen: list[Seen]
+    seen: list[FaceInput]
     notes: tuple[str, ...]
 
 
@@ -109,13 +109,13 @@ class Restorer:
 
     Args:
         model: of :func:`ofhkit.load_model`.
-        hole: where holes are.
+        mask: what is hidden.
         kind: what the pictures are: ``tiny`` (16x16 faces), ``aligned`` (square crops like the training's), ``photo``
             (faces are searched), or ``auto``, which looks at each.
         paste: what is put back into a photograph: the whole ``face``, or only the ``hole``, or ``auto``, which is the
             same; a photograph without a hole stays as it is.
         batch_size: faces that go through the network at once, of however many pictures.
-        sureness: also say where the model is unsure.
+        uncertainty: also say where the model is unsure.
 
     Raises:
         OfhkitError: an unknown kind or way to paste.
@@ -124,19 +124,19 @@ class Restorer:
     def __init__(
         self,
         model: FaceHallucinator,
-        hole: HoleOptions | None = None,
+        mask: MaskOptions | None = None,
         kind: str = "auto",
         paste: str = "auto",
         batch_size: int = 64,
-        sureness: bool = False,
+        uncertainty: bool = False,
     ):
         for name, value, valid in (("kind", kind, KINDS), ("paste", paste, PASTE)):
             if value not in valid:
                 raise OfhkitError(f"unknown {name} {value!r}; {did_you_mean(value, valid)}")
         if batch_size < 1:
             raise OfhkitError(f"batch_size must be a positive whole number, got {batch_size}")
-        self.model, self.hole, self.kind, self.paste = model, hole or HoleOptions(), kind, paste
-        self.batch_size, self.sureness = batch_size, sureness
+        self.model, self.mask, self.kind, self.paste = model, mask or MaskOptions(), kind, paste
+        self.batch_size, self.uncertainty = batch_size, uncertainty
         self._finder: FaceFinder | None = None
         self._fast: FaceHallucinator | None = None
 
@@ -158,16 +158,16 @@ class Restorer:
         yield from self._finish(waiting)
 
     def _plan(self, picture: Picture) -> _Plan | Outcome:
-        hole = None
+        mask = None
         try:
-            hole = find_hole(picture, self.hole)
-            if hole.mask.all():
+            mask = find_mask(picture, self.mask)
+            if mask.hidden.all():
                 raise OfhkitError("everything is hidden: there is nothing to go by")
-            rgb, solid, specks = fill_specks(picture.rgb, hole.mask)
+            rgb, solid, dropouts = fill_salt_and_pepper(picture.rgb, mask.hidden)
             kind, matrices, scores, notes = self._locate(rgb, solid)
-            if specks:
-                notes.append(f"{specks} scattered pixels filled from their neighbours")
-            seen = [see(rgb, solid, matrix) for matrix in matrices]
+            if dropouts:
+                notes.append(f"{dropouts} scattered pixels filled from their neighbours")
+            seen = [crop_and_downsample(rgb, solid, matrix) for matrix in matrices]
             if kind == "photo" and solid.any():
                 kept = [i for i, s in enumerate(seen) if s.mask.any()]
                 if not kept:
@@ -179,18 +179,18 @@ class Restorer:
             if min(areas) == LR_SIZE**2:
                 raise OfhkitError("a face is hidden altogether: there is nothing to go by")
         except OfhkitError as error:
-            return Outcome(picture, hole=hole, error=str(error), notes=picture.notes)
+            return Outcome(picture, mask=mask, error=str(error), notes=picture.notes)
         except (cv2.error, MemoryError, OSError, ValueError, RuntimeError) as error:  # it must not end a long run
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-            return Outcome(picture, hole=hole, error=f"it could not be processed ({reason})", notes=picture.notes)
+            return Outcome(picture, mask=mask, error=f"it could not be processed ({reason})", notes=picture.notes)
         if max(areas) > MAX_HOLE:
             notes.append(
                 f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {MAX_HOLE} "
                 "that the models are trained for"
             )
-        return _Plan(picture, kind, hole, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
+        return _Plan(picture, kind, mask, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
 
-    def _locate(self, rgb: np.ndarray, hole: np.ndarray) -> tuple[str, list, list[float], list[str]]:
+    def _locate(self, rgb: np.ndarray, mask: np.ndarray) -> tuple[str, list, list[float], list[str]]:
         """Kind, matrices, detector's scores and notes of a picture."""
         height, width = rgb.shape[:2]
         size, square = f"{width}x{height}", width == height
@@ -209,9 +209,9 @@ class Restorer:
             device = device_of(self.model)
             template = getattr(self.model, "info", {}).get("template")
             self._finder = FaceFinder(template, device) if template else FaceFinder(device=device)
-        boxes, matrices = self._finder.find(rgb, hole)
+        boxes, matrices = self._finder.find(rgb, mask)
         if len(boxes) == 0:
-            if self.kind == "auto" and square and (width <= BLIND or (hole.any() and width <= 4 * BLIND)):
+            if self.kind == "auto" and square and (width <= BLIND or (mask.any() and width <= 4 * BLIND)):
                 return (
                     "aligned",
                     [scaling(width)],
@@ -220,7 +220,7 @@ class Restorer:
                 )
             remedy = "; a square crop of one face is taken with --kind aligned" if square else ""
             raise OfhkitError(f"no face was found{remedy}")
-        if self.kind == "auto" and square and len(boxes) == 1 and _is_crop(matrices[0], width, hole.any()):
+        if self.kind == "auto" and square and len(boxes) == 1 and _is_crop(matrices[0], width, mask.any()):
             return "aligned", [scaling(width)], [float(boxes[0, 4])], [_reduction(size)]
         note = f"{len(boxes)} face{'s' if len(boxes) > 1 else ''} found and shrunk to {LR_SIZE}x{LR_SIZE}"
         return "photo", list(matrices), boxes[:, 4].tolist(), [note]
@@ -232,7 +232,7 @@ class Restorer:
             lr, mask = torch.stack([s.lr for s in seen]), torch.stack([s.mask for s in seen])
             if self._fast is None and len(seen) >= MANY:
                 self._fast = faster(self.model)
-            out = run_batches(self._fast or self.model, lr, mask, self.batch_size, self.sureness)
+            out = run_batches(self._fast or self.model, lr, mask, self.batch_size, self.uncertainty)
         first = 0
         for plan in waiting:
             if isinstance(plan, Outcome):
@@ -244,18 +244,18 @@ class Restorer:
             yield self._compose(plan, faces)
 
     def _compose(self, plan: _Plan, faces: tuple[RestoredFace, ...]) -> Outcome:
-        outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.hole, plan.notes)
+        outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.mask, plan.notes)
         if plan.kind != "photo":
             return outcome
         picture, whole = plan.picture, self.paste == "face"
-        if not whole and not plan.hole.mask.any():
+        if not whole and not plan.mask.hidden.any():
             return replace(outcome, image=picture.rgb, untouched=True, notes=(UNTOUCHED, *plan.notes))
-        pixels, filled = picture.pixels.copy(), plan.hole.mask & ~plan.solid
+        pixels, filled = picture.pixels.copy(), plan.mask.hidden & ~plan.solid
         pixels[filled] = in_the_form_of(pixels, plan.rgb[filled])
         image = plan.rgb
         for face in sorted(faces, key=lambda f: f.score):  # where two overlap the surer one lies on top
-            hole = None if whole else plan.solid
-            pixels, image = (paste_back(p, face.sr, face.matrix, hole) for p in (pixels, image))
+            mask = None if whole else plan.solid
+            pixels, image = (paste_back(p, face.sr, face.matrix, mask) for p in (pixels, image))
         return replace(outcome, image=image, pixels=pixels)
 
 
@@ -271,17 +271,17 @@ def _is_crop(matrix: np.ndarray, side: int, hidden: bool) -> bool:
 
 
 def _face(plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> RestoredFace:
-    hole = mask[0].numpy() > 0.5
+    occluded = mask[0].numpy() > 0.5
     scale = HR_SIZE // LR_SIZE
     return RestoredFace(
         sr=to_uint8(out.sr[i]),
         seen=plan.seen[k].crop,
         lr=to_uint8(lr * (1 - mask)),
         completed=to_uint8(out.completed[i].clamp(0, 1)),
-        mask=hole,
-        invented=hole.repeat(scale, 0).repeat(scale, 1),
+        mask=occluded,
+        invented=occluded.repeat(scale, 0).repeat(scale, 1),
         matrix=plan.matrices[k],
         score=plan.scores[k],
         consistency=float(out.consistency[i]),
-        spread=None if out.spread is None else out.spread[i].numpy(),
+        uncertainty=None if out.uncertainty is None else out.uncertainty[i].numpy(),
     )

@@ -42,7 +42,7 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
     """
     if every < 1:
         raise OfhkitError(f"--every must be a positive whole number, got {every}")
-    mask = restorer.hole.mask
+    mask = restorer.mask.mask
     masks = [Path(mask)] if isinstance(mask, (str, Path)) and mask not in ("auto", "none") else []
     if masks and not os.path.exists(masks[0]):
         raise OfhkitError(f"--mask {mask}: no such file or folder; or say auto or none")

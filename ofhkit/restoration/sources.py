@@ -13,7 +13,7 @@ from ofhkit.restoration.pictures import PICTURES, VIDEOS
 
 __all__ = ["Names", "Source", "collect"]
 
-LONGEST = 200  # bytes of a name: files have 255, and faces, sureness and unfinished files have longer ones
+LONGEST = 200  # bytes of a name: files have 255, and faces, uncertainty and unfinished files have longer ones
 
 
 @dataclass(frozen=True)

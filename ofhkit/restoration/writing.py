@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
-from ofhkit.restoration.composition import draw_overlay, draw_sureness
+from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
 from ofhkit.runtime.version import __version__
@@ -28,9 +28,9 @@ __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
 
 WARNING = "hallucinated: not for identification"
 AFTER_HEADER = 33  # bytes of a PNG's signature and its first chunk
-FOLDERS = ("overlays", "faces", "sureness")
-COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "spread_in_hole", "output",
-           "notes", "error")  # fmt: skip
+FOLDERS = ("overlays", "faces", "uncertainty")
+COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "uncertainty_in_hole",
+           "output", "notes", "error")  # fmt: skip
 
 
 def png(image: np.ndarray, info: Mapping[str, Any], profile: bytes | None = None, **more: str) -> bytes:
@@ -68,7 +68,7 @@ class Writer:
     """Writes outcomes into a folder.
 
     ``NAME.png`` is the restored picture (an untouched one is copied, with its own suffix), ``overlays/NAME.png`` shows
-    hole and crops, ``faces/NAME_1.png`` the faces of a photograph, ``sureness/NAME_1.png`` where the model is unsure
+    hole and crops, ``faces/NAME_1.png`` the faces of a photograph, ``uncertainty/NAME_1.png`` where the model is unsure
     (if asked). What an earlier run wrote under a picture's name is replaced or removed; a picture that failed leaves
     nothing.
 
@@ -112,7 +112,7 @@ class Writer:
             except OfhkitError as error:  # a full disk, say
                 outcome = replace(outcome, image=None, error=str(error))
         self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
-        self._remove(*self._numbered("sureness", name, 1))
+        self._remove(*self._numbered("uncertainty", name, 1))
         self._remove_copy(outcome.picture, name)
         self.rows.append({**row, "notes": _notes(outcome), "status": "failed", "error": outcome.error})
         return outcome
@@ -122,25 +122,25 @@ class Writer:
         output = self._save_picture(outcome, name)
         faces, photo = outcome.faces, outcome.kind == "photo"
         matrices = np.array([f.matrix for f in faces if f.matrix is not None]).reshape(-1, 2, 3)
-        overlay = draw_overlay(outcome.picture.rgb, outcome.hole.mask, matrices)
+        overlay = draw_overlay(outcome.picture.rgb, outcome.mask.hidden, matrices)
         self._save(f"overlays/{name}.png", overlay)
-        spreads = []
+        uncertainties = []
         for i, face in enumerate(faces, 1):
             if photo:
                 self._save(f"faces/{name}_{i}.png", face.sr)
-            if face.spread is not None:
-                self._save(f"sureness/{name}_{i}.png", draw_sureness(face.spread, face.invented))
-                inside = face.spread[face.invented] if face.invented.any() else face.spread
-                spreads.append(float(inside.mean()))
+            if face.uncertainty is not None:
+                self._save(f"uncertainty/{name}_{i}.png", draw_uncertainty(face.uncertainty, face.invented))
+                inside = face.uncertainty[face.invented] if face.invented.any() else face.uncertainty
+                uncertainties.append(float(inside.mean()))
         self._remove(*self._numbered("faces", name, len(faces) + 1 if photo else 1))
-        self._remove(*self._numbered("sureness", name, len(spreads) + 1))
+        self._remove(*self._numbered("uncertainty", name, len(uncertainties) + 1))
         return {
             "status": "untouched" if outcome.untouched else "restored",
             "kind": outcome.kind,
             "faces": len(faces),
             "hidden_of_256": " ".join(str(int(f.mask.sum())) for f in faces),
             "consistency_db": " ".join(f"{f.consistency:.2f}" for f in faces),
-            "spread_in_hole": " ".join(f"{s:.4f}" for s in spreads),
+            "uncertainty_in_hole": " ".join(f"{s:.4f}" for s in uncertainties),
             "output": output,
         }
 
@@ -209,5 +209,5 @@ class Writer:
 
 
 def _notes(outcome: Outcome) -> str:
-    found = (f"hole: {', '.join(outcome.hole.found)}",) if outcome.hole and outcome.hole.found else ()
+    found = (f"hole: {', '.join(outcome.mask.found)}",) if outcome.mask and outcome.mask.found else ()
     return "; ".join((*found, *outcome.notes))

@@ -11,7 +11,7 @@ from torch import nn
 from ofhkit.errors import OfhkitError
 from ofhkit.export import FORMATS, agreement, export, graph, load_exported, sample, throughput, write
 from ofhkit.export.formats import trace
-from ofhkit.export.shuffled import ShuffledConv2d
+from ofhkit.export.pixel_shuffle import ShuffledConv2d
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.ops import UpsampleConv2d, fold
 from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS

@@ -16,7 +16,7 @@ from ofhkit.data.pictures import FolderImages, ZipImages, decode
 from ofhkit.errors import OfhkitError
 from ofhkit.files import open_regular
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration import HoleOptions, Restorer, restore_files, writing
+from ofhkit.restoration import MaskOptions, Restorer, restore_files, writing
 from ofhkit.restoration.pictures import read_pictures
 from ofhkit.restoration.sources import Names
 
@@ -27,7 +27,7 @@ TINY = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 def restorer():
     torch.manual_seed(0)
     model = dict(type="FaceHallucinator", inpainter=INPAINTER, upsampler=dict(type="Bicubic"))
-    return Restorer(HALLUCINATORS.build(model).eval(), HoleOptions(boxes=[(4, 4, 5, 5)]))
+    return Restorer(HALLUCINATORS.build(model).eval(), MaskOptions(boxes=[(4, 4, 5, 5)]))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_mask_for_a_long_name_is_looked_for_without_a_traceback(tmp_path, good
     Image.new("L", (16, 16), 255).save(tmp_path / "masks/good.png")
     long = tmp_path / ("n" * 251 + ".png")
     Image.fromarray(TINY).save(long)
-    masked = Restorer(restorer.model, HoleOptions(mask=tmp_path / "masks"))
+    masked = Restorer(restorer.model, MaskOptions(mask=tmp_path / "masks"))
     assert [row["status"] for row in rows([long, good], tmp_path / "out", masked)] == ["failed", "failed"]
 
 

@@ -16,7 +16,7 @@ from pipeline_maker import INPAINTER
 
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files
+from ofhkit.restoration import MaskOptions, Picture, Restorer, restore_files
 from ofhkit.restoration.writing import WARNING
 from ofhkit.zoo.weights import save_weights
 
@@ -51,7 +51,7 @@ def hole() -> np.ndarray:
 def run(path: Path, out: Path, model, **options) -> dict[str, str]:
     """The row of one picture."""
     box = options.pop("box", None)
-    restorer = Restorer(model, HoleOptions(mask=options.pop("mask", None), boxes=[box] if box else []), **options)
+    restorer = Restorer(model, MaskOptions(mask=options.pop("mask", None), boxes=[box] if box else []), **options)
     restore_files([path], out, restorer)
     (row,) = csv.DictReader((out / "results.csv").open())
     return row

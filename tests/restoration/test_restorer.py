@@ -17,8 +17,8 @@ from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, warp
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration import HoleOptions, Picture, Restorer, restore_files, restorer
-from ofhkit.restoration.faces import scaling, see
+from ofhkit.restoration import MaskOptions, Picture, Restorer, restore_files, restorer
+from ofhkit.restoration.faces import crop_and_downsample, scaling
 from ofhkit.restoration.sources import collect
 from ofhkit.restoration.writing import WARNING
 from ofhkit.zoo.weights import save_weights
@@ -38,8 +38,8 @@ def model():
     return built
 
 
-def restore(model, rgb, hole=None, **options):
-    return next(Restorer(model, hole, **options).restore([Picture("face", rgb)]))
+def restore(model, rgb, mask=None, **options):
+    return next(Restorer(model, mask, **options).restore([Picture("face", rgb)]))
 
 
 def photo():
@@ -51,15 +51,15 @@ def photo():
 
 def test_a_tiny_face_is_taken_as_it_is(model):
     tiny = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    hole = np.zeros((16, 16), bool)
-    hole[4:9, 5:12] = True
-    outcome = restore(model, tiny, HoleOptions(mask=hole))
+    mask = np.zeros((16, 16), bool)
+    mask[4:9, 5:12] = True
+    outcome = restore(model, tiny, MaskOptions(mask=mask))
     face = outcome.faces[0]
     assert (outcome.kind, outcome.error) == ("tiny", None)
-    assert (outcome.image == ofhkit.hallucinate(model, tiny, hole).sr).all()
-    assert (face.lr[~hole] == tiny[~hole]).all()
-    assert (face.lr[hole] == 0).all()
-    assert face.invented.sum() == 64 * hole.sum()
+    assert (outcome.image == ofhkit.hallucinate(model, tiny, mask).sr).all()
+    assert (face.lr[~mask] == tiny[~mask]).all()
+    assert (face.lr[mask] == 0).all()
+    assert face.invented.sum() == 64 * mask.sum()
 
 
 def test_an_aligned_face_is_shrunk_as_in_training_and_says_so(model):
@@ -74,13 +74,13 @@ def test_an_aligned_face_is_shrunk_as_in_training_and_says_so(model):
 
 def test_colors_under_a_hole_do_not_leak_over_its_rim():
     face = np.ascontiguousarray(PHOTO[50:178, 45:173])
-    hole = np.zeros((128, 128), bool)
-    hole[41:90, 30:77] = True
+    mask = np.zeros((128, 128), bool)
+    mask[41:90, 30:77] = True
     seen = []
     for color in (0, 255):
         painted = face.copy()
-        painted[hole] = color
-        one = see(painted, hole, scaling(128))
+        painted[mask] = color
+        one = crop_and_downsample(painted, mask, scaling(128))
         seen.append(one.lr * (1 - one.mask))
     assert torch.equal(seen[0], seen[1])
     truth = downsample_cubic(torch.from_numpy(face).permute(2, 0, 1)[None] / 255)[0]
@@ -100,24 +100,24 @@ def test_a_photograph_keeps_what_is_not_the_face(model):
 
 
 def test_only_the_hole_of_a_photograph_is_pasted_unless_the_face_is_asked_for(model):
-    picture, hole = photo(), np.zeros((300, 420), bool)
-    hole[150:180, 185:230] = True
-    picture[hole] = (255, 0, 0)
-    options = HoleOptions(boxes=[(185, 150, 45, 30)])
+    picture, mask = photo(), np.zeros((300, 420), bool)
+    mask[150:180, 185:230] = True
+    picture[mask] = (255, 0, 0)
+    options = MaskOptions(boxes=[(185, 150, 45, 30)])
     outcome = restore(model, picture, options)
     changed = (outcome.image != picture).any(-1)
-    assert changed[hole].all()
-    assert changed.sum() < 1.6 * hole.sum()
-    assert (outcome.image[hole][:, 0] < 250).all()
-    assert (restore(model, picture, options, paste="face").image != picture).any(-1).sum() > 5 * hole.sum()
+    assert changed[mask].all()
+    assert changed.sum() < 1.6 * mask.sum()
+    assert (outcome.image[mask][:, 0] < 250).all()
+    assert (restore(model, picture, options, paste="face").image != picture).any(-1).sum() > 5 * mask.sum()
 
 
 def test_faces_without_a_hole_are_left_and_a_hole_without_a_face_fails(model):
-    outcome = restore(model, photo(), HoleOptions(boxes=[(0, 0, 20, 20)]))
+    outcome = restore(model, photo(), MaskOptions(boxes=[(0, 0, 20, 20)]))
     assert outcome.image is None
     assert outcome.error == "the hole touches none of the 1 faces that were found"
     pair = np.concatenate([photo(), photo()], 1)
-    outcome = restore(model, pair, HoleOptions(boxes=[(605, 150, 45, 30)]))
+    outcome = restore(model, pair, MaskOptions(boxes=[(605, 150, 45, 30)]))
     assert len(outcome.faces) == 1
     assert "1 faces without a hole were left as they are" in outcome.notes
     assert (outcome.image[:, :420] == pair[:, :420]).all()
@@ -127,7 +127,7 @@ def test_scattered_dropouts_are_filled_from_their_neighbours(model):
     picture, dropped = photo(), rng.random((300, 420)) < 0.15
     damaged = picture.copy()
     damaged[dropped] = 0
-    outcome = restore(model, damaged, HoleOptions(mask=dropped))
+    outcome = restore(model, damaged, MaskOptions(mask=dropped))
     assert (outcome.kind, len(outcome.faces)) == ("photo", 1)
     assert "scattered pixels filled" in outcome.notes[-1]
     assert (outcome.image[~dropped] == picture[~dropped]).mean() > 0.95
@@ -152,7 +152,7 @@ def test_an_odd_picture_does_not_end_a_run(model, monkeypatch):
         (rng.integers(0, 256, (300, 300, 3), dtype=np.uint8), {}, "no face was found; .* --kind aligned"),
         (np.zeros((100, 200, 3), np.uint8), {"kind": "aligned"}, "an aligned face is square"),
         (np.zeros((32, 32, 3), np.uint8), {"kind": "tiny"}, "a tiny face has 16x16 pixels"),
-        (np.zeros((16, 16, 3), np.uint8), {"hole": HoleOptions(boxes=[(0, 0, 16, 16)])}, "everything is hidden"),
+        (np.zeros((16, 16, 3), np.uint8), {"mask": MaskOptions(boxes=[(0, 0, 16, 16)])}, "everything is hidden"),
     ],
 )
 def test_what_fails_says_why_and_has_no_picture(model, rgb, options, message):
@@ -164,8 +164,8 @@ def test_what_fails_says_why_and_has_no_picture(model, rgb, options, message):
 
 def test_a_hole_beyond_the_training_is_warned_of(model):
     tiny = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert restore(model, tiny, HoleOptions(boxes=[(0, 0, 9, 7)])).notes == ()
-    outcome = restore(model, tiny, HoleOptions(boxes=[(0, 0, 8, 8)]))
+    assert restore(model, tiny, MaskOptions(boxes=[(0, 0, 9, 7)])).notes == ()
+    outcome = restore(model, tiny, MaskOptions(boxes=[(0, 0, 8, 8)]))
     assert "warning: the hole covers 64 of 256" in outcome.notes[0]
     assert outcome.image is not None
 
@@ -177,11 +177,11 @@ def test_wrong_options_are_answered_with_the_nearest(model):
         Restorer(model, paste="hoel")
 
 
-def test_sureness_is_drawn_from_where_readings_differ(model):
+def test_uncertainty_is_drawn_from_where_readings_differ(model):
     tiny = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    face = restore(model, tiny, HoleOptions(boxes=[(4, 4, 6, 6)]), sureness=True).faces[0]
-    assert face.spread.shape == (128, 128)
-    assert face.spread[face.invented].mean() > 5 * face.spread[:16, :16].mean()
+    face = restore(model, tiny, MaskOptions(boxes=[(4, 4, 6, 6)]), uncertainty=True).faces[0]
+    assert face.uncertainty.shape == (128, 128)
+    assert face.uncertainty[face.invented].mean() > 5 * face.uncertainty[:16, :16].mean()
 
 
 def test_a_run_over_files_writes_every_fate(model, tmp_path):
@@ -195,7 +195,7 @@ def test_a_run_over_files_writes_every_fate(model, tmp_path):
     (inputs / "c.jpg").write_bytes(b"nothing")
     (inputs / "notes.txt").write_text("not a picture")
     given = [inputs, tmp_path / "absent.png", str(tmp_path / "*.tif")]
-    done = restore_files(given, out, Restorer(model, sureness=True))
+    done = restore_files(given, out, Restorer(model, uncertainty=True))
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [(r["name"], r["status"], r["kind"]) for r in rows] == [
         ("a", "restored", "tiny"),
@@ -208,7 +208,14 @@ def test_a_run_over_files_writes_every_fate(model, tmp_path):
     assert done.failed == 3
     assert [bool(r["error"]) for r in rows] == [r["status"] == "failed" for r in rows]
     written = {str(p.relative_to(out)) for p in out.rglob("*.png")}
-    assert {"a.png", "b photo.png", "a-bmp.png", "overlays/a.png", "faces/b photo_1.png", "sureness/a_1.png"} <= written
+    assert {
+        "a.png",
+        "b photo.png",
+        "a-bmp.png",
+        "overlays/a.png",
+        "faces/b photo_1.png",
+        "uncertainty/a_1.png",
+    } <= written
     assert not any(Path(name).name.startswith(("c", "absent")) for name in written)
     text = Image.open(out / "a.png").text
     assert text["Comment"] == WARNING
@@ -234,13 +241,13 @@ def test_an_input_or_a_mask_in_the_output_folder_is_never_overwritten(model, tmp
     before = {path: path.read_bytes() for path in tmp_path.glob("*.png")}
     Image.open(tmp_path / "b.png").save(tmp_path / "c.bmp")
     for _ in range(2):
-        options = HoleOptions(mask=tmp_path / "c.png")
+        options = MaskOptions(mask=tmp_path / "c.png")
         done = restore_files([tmp_path / n for n in ("a.png", "b.png", "c.bmp")], tmp_path, Restorer(model, options))
         assert [row["output"] for row in done.rows] == ["a-png.png", "b-png.png", "c-bmp.png"]
         assert all(path.read_bytes() == content for path, content in before.items())
 
 
-@pytest.mark.parametrize("folder", ["overlays", "faces", "sureness"])
+@pytest.mark.parametrize("folder", ["overlays", "faces", "uncertainty"])
 def test_an_input_among_the_results_is_refused(model, tmp_path, folder):
     (tmp_path / folder).mkdir()
     lying = tmp_path / folder / "a.png"
@@ -251,21 +258,21 @@ def test_an_input_among_the_results_is_refused(model, tmp_path, folder):
         with pytest.raises(OfhkitError, match=r"a\.png lies where results are written: copy it elsewhere, or name ano"):
             restore_files([given], tmp_path, Restorer(model))
     with pytest.raises(OfhkitError, match="lies where results are written"):
-        restore_files([PHOTO_FILE], tmp_path, Restorer(model, HoleOptions(mask=tmp_path / folder)))
+        restore_files([PHOTO_FILE], tmp_path, Restorer(model, MaskOptions(mask=tmp_path / folder)))
     assert [path.name for path in tmp_path.rglob("*.png")] == ["a.png", "a.png"]
 
 
 def test_fewer_faces_than_before_leave_no_old_ones(model, tmp_path):
     inputs, out = tmp_path / "in.png", tmp_path / "out"
     Image.fromarray(np.concatenate([photo(), photo()], 1)).save(inputs)
-    restore_files([inputs], out, Restorer(model, sureness=True))
-    both = {f"{folder}/in_{i}.png" for folder in ("faces", "sureness") for i in (1, 2)}
+    restore_files([inputs], out, Restorer(model, uncertainty=True))
+    both = {f"{folder}/in_{i}.png" for folder in ("faces", "uncertainty") for i in (1, 2)}
     assert all((out / name).is_file() for name in both)
     Image.new("RGB", (5, 5)).save(out / "faces/in_3.png")  # somebody else's
     Image.fromarray(photo()).save(inputs)
     restore_files([inputs], out, Restorer(model))
     assert {p.name for p in (out / "faces").iterdir()} == {"in_1.png", "in_3.png"}
-    assert not list((out / "sureness").iterdir())
+    assert not list((out / "uncertainty").iterdir())
 
 
 def test_pictures_are_batched_and_answers_do_not_depend_on_it(model):

@@ -12,7 +12,7 @@ from pipeline_maker import INPAINTER, ROOT
 from process_maker import finish, start
 
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.restoration import HoleOptions, Restorer, restore_files
+from ofhkit.restoration import MaskOptions, Restorer, restore_files
 from ofhkit.zoo import load_model
 from ofhkit.zoo.weights import save_weights
 
@@ -53,9 +53,9 @@ def command(inputs: Path, out: Path, weights: Path, *more: str) -> list[str]:
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_every_picture_is_restored_once_and_the_table_is_that_of_one_process(inputs, weights, tmp_path, batch_size):
     one, two = tmp_path / "one", tmp_path / "two"
-    hole = HoleOptions(boxes=[tuple(int(v) for v in BOX.split(","))])
+    mask = MaskOptions(boxes=[tuple(int(v) for v in BOX.split(","))])
     done = restore_files(
-        [inputs, inputs / "none.png"], one, Restorer(load_model(weights, "cpu"), hole, batch_size=batch_size)
+        [inputs, inputs / "none.png"], one, Restorer(load_model(weights, "cpu"), mask, batch_size=batch_size)
     )
     first, second = finish(start(command(inputs, two, weights, "--batch-size", str(batch_size))))
     assert first[0] == 1, first[2]

@@ -18,19 +18,19 @@ from PIL import Image
 from ofhkit.errors import OfhkitError
 from ofhkit.files import csv_cell
 from ofhkit.functional.images import encode_png
-from ofhkit.restoration import HoleOptions, Outcome, Picture, Restorer
+from ofhkit.restoration import MaskOptions, Outcome, Picture, Restorer
 from ofhkit.restoration.page.compare import SCORES, Results
 from ofhkit.restoration.page.inputs import MEMORY, read_upload
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
 
-__all__ = ["HOLES", "Row", "pack_results", "restore_many"]
+__all__ = ["MASKS", "Row", "pack_results", "restore_many"]
 
 THUMBNAIL = 256
 SECONDS = 300  # for many pictures
 LATE = "left out: the pictures before it took all the room or time that one go has; restore it in another one"
-HOLES = {"Transparent parts": None, "Find it": "auto", "No hole": "none"}
+MASKS = {"Transparent parts": None, "Find it": "auto", "No hole": "none"}
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
 
 
 def restore_many(
-    paths: Sequence[tuple[Path, str]], hole: str, method: Method, archive: Path, memory: int = MEMORY
+    paths: Sequence[tuple[Path, str]], mask: str, method: Method, archive: Path, memory: int = MEMORY
 ) -> list[Row]:
     """Restore uploaded pictures one after the other; a picture that fails leaves no picture.
 
     Args:
         paths: files with the names that their owner gave them.
-        hole: a key of :data:`HOLES`.
+        mask: a key of :data:`MASKS`.
         archive: where a zip of all results and ``results.csv`` is written.
         memory: bytes that a picture may take.
 
@@ -87,7 +87,7 @@ def restore_many(
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    restorer, rows, end = Restorer(method.model, HoleOptions(mask=HOLES[hole])), [], time.monotonic() + SECONDS
+    restorer, rows, end = Restorer(method.model, MaskOptions(mask=MASKS[mask])), [], time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder, zipfile.ZipFile(archive, "w") as packed:
         out = Writer(Path(folder), method.model.info)
         for number, (path, label) in enumerate(paths, 1):

@@ -21,7 +21,7 @@ from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
 from ofhkit.models.inference import run_batches
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import PRIORS
-from ofhkit.restoration.faces import scaling, see
+from ofhkit.restoration.faces import crop_and_downsample, scaling
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
 
@@ -105,7 +105,7 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
     elif truth is not None:
         lr = downsample_cubic(truth).clamp(0, 1)
     else:
-        lr = see(opened.face, hidden.repeat(8, 0).repeat(8, 1), scaling(128)).lr[None]
+        lr = crop_and_downsample(opened.face, hidden.repeat(8, 0).repeat(8, 1), scaling(128)).lr[None]
     mask = torch.from_numpy(hidden)[None, None].float()
     figures = tuple(_figure(method, lr, mask, truth, opened) for method in methods)
     area = int(hidden.sum())

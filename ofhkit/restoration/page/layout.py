@@ -14,7 +14,7 @@ import numpy as np
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.images import png_uri
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE
-from ofhkit.restoration.page.archive import HOLES, pack_results, restore_many
+from ofhkit.restoration.page.archive import MASKS, pack_results, restore_many
 from ofhkit.restoration.page.compare import read_cells, restore
 from ofhkit.restoration.page.guard import ARCHIVE
 from ofhkit.restoration.page.html import draw_batch, draw_results
@@ -77,10 +77,10 @@ def build(methods: Sequence[Method], uploads: Uploads, concurrency: int = 2) -> 
     def upload(path: str) -> tuple:
         return (*show(open_file(path, memory=memory)), None)
 
-    def many(paths: list[str] | None, hole: str, method: str) -> str:
+    def many(paths: list[str] | None, mask: str, method: str) -> str:
         handle, archive = uploads.new_archive("restored.zip")
         files = [(Path(path), Path(path).name) for path in paths or []]
-        return draw_batch(restore_many(files, hole, by_name[method], archive, memory), f"{ARCHIVE[1:]}/{handle}")
+        return draw_batch(restore_many(files, mask, by_name[method], archive, memory), f"{ARCHIVE[1:]}/{handle}")
 
     show(open_example(EXAMPLES[0]))  # loads every network before the first visitor comes
     first = show(open_example(EXAMPLES[0]))
@@ -107,7 +107,7 @@ def build(methods: Sequence[Method], uploads: Uploads, concurrency: int = 2) -> 
         with gr.Tab("Many pictures"), gr.Row():
             with gr.Column(scale=2, min_width=340):
                 files = gr.File(label=f"Up to {MAX_FILES} pictures", file_count="multiple", elem_id="photos")
-                hole = gr.Radio(list(HOLES), value=next(iter(HOLES)), label="What is hidden")
+                mask = gr.Radio(list(MASKS), value=next(iter(MASKS)), label="What is hidden")
                 method = gr.Dropdown(list(by_name), value=next(iter(by_name)), label="Method")
                 start = gr.Button("Restore all", variant="primary", elem_id="restore-all")
             with gr.Column(scale=5):
@@ -120,7 +120,7 @@ def build(methods: Sequence[Method], uploads: Uploads, concurrency: int = 2) -> 
         bad = [*[gr.skip()] * 4, None]  # the place for files is free again after a bad one, too
         file.upload(_guard(upload, bad), file, [*face, file], **wait, **private)
         button.click(_guard(compare, gr.skip()), [opened, painter, intact], shown, **private)
-        start.click(_guard(many, gr.skip()), [files, hole, method], table, **private)
+        start.click(_guard(many, gr.skip()), [files, mask, method], table, **private)
     return page.queue(max_size=64)
 
 

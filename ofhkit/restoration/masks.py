@@ -1,4 +1,4 @@
-"""Where the hole is: in any form that people say it, as one mask in the picture's own pixels."""
+"""What is hidden, in any form that people say it, as one mask in the picture's own pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.restoration.automatic import find_damage
 from ofhkit.restoration.pictures import PICTURES, Picture, read_pictures
 
-__all__ = ["Box", "Color", "Hole", "HoleOptions", "find_hole", "parse_box", "parse_color"]
+__all__ = ["Box", "Color", "Mask", "MaskOptions", "find_mask", "parse_box", "parse_color"]
 
 COVERED = 32  # of 255: an eighth, so that a soft edge counts as hidden where it shows
 TOLERANCE = 12
@@ -23,8 +23,8 @@ Color = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class HoleOptions:
-    """What the user says about holes; all that is said counts together.
+class MaskOptions:
+    """What the user says is hidden; all that is said counts together.
 
     Args:
         mask: a mask file, a folder of them (by the picture's name), ``'auto'``, ``'none'``, or an array (H, W), nonzero
@@ -41,15 +41,15 @@ class HoleOptions:
 
 
 @dataclass(frozen=True)
-class Hole:
-    """A hole that was found.
+class Mask:
+    """What is hidden of a picture.
 
     Attributes:
-        mask: (H, W) bool, True = hidden.
+        hidden: (H, W) bool, True = occluded.
         found: what it was read from, in words.
     """
 
-    mask: np.ndarray
+    hidden: np.ndarray
     found: tuple[str, ...] = field(default=())
 
 
@@ -90,18 +90,18 @@ def parse_color(text: str) -> Color:
     return red, green, blue, rest[0] if rest else TOLERANCE
 
 
-def find_hole(picture: Picture, options: HoleOptions) -> Hole:
-    """Find the hole of a picture.
+def find_mask(picture: Picture, options: MaskOptions) -> Mask:
+    """Find what is hidden of a picture.
 
     Raises:
         OfhkitError: a box outside the picture, no mask for it, or one that cannot be understood.
     """
     height, width = picture.rgb.shape[:2]
-    mask, found = np.zeros((height, width), bool), []
+    hidden, found = np.zeros((height, width), bool), []
 
     def add(part: np.ndarray, text: str) -> None:
-        nonlocal mask
-        mask = mask | part
+        nonlocal hidden
+        hidden = hidden | part
         found.append(text)
 
     named = options.mask
@@ -115,14 +115,14 @@ def find_hole(picture: Picture, options: HoleOptions) -> Hole:
     elif named is not None and named != "none":
         add(*_from_file(picture, Path(named), options.invert))
     for x, y, w, h in options.boxes:
-        part = np.zeros_like(mask)
+        part = np.zeros_like(hidden)
         part[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = True
         if not part.any():
             raise OfhkitError(f"{picture.name}: the box {x},{y},{w},{h} lies outside its {width}x{height} pixels")
         add(part, f"box {x},{y},{w},{h}")
     for color in options.colors:
         add(_painted(picture.rgb, color), "color " + ",".join(map(str, color[:3])))
-    return Hole(mask, tuple(found))
+    return Mask(hidden, tuple(found))
 
 
 def _from_file(picture: Picture, path: Path, invert: bool) -> tuple[np.ndarray, str]:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from ofhkit.errors import OfhkitError
 from ofhkit.restoration.automatic import find_damage
-from ofhkit.restoration.holes import HoleOptions, find_hole, parse_box, parse_color
+from ofhkit.restoration.masks import MaskOptions, find_mask, parse_box, parse_color
 from ofhkit.restoration.pictures import Picture, to_picture
 
 rng = np.random.default_rng(0)
@@ -44,24 +44,24 @@ def saved(path, array):
     ids=["bool", "0_1", "labels", "grey", "16_bit", "white", "red_on_black", "blue_on_white", "alpha", "painted_copy"],
 )
 def test_mask_files(tmp_path, array):
-    mask = find_hole(PICTURE, HoleOptions(mask=saved(tmp_path / "mask.png", array))).mask
+    mask = find_mask(PICTURE, MaskOptions(mask=saved(tmp_path / "mask.png", array))).hidden
     assert (mask == HOLE).all()
 
 
 def test_a_mask_of_another_size_is_resized_and_said_so(tmp_path):
     small = saved(tmp_path / "small.png", (HOLE[::8, ::8] * 255).astype(np.uint8))
-    hole = find_hole(PICTURE, HoleOptions(mask=small))
-    assert (hole.mask == HOLE).all()
-    assert "resized from 16x16" in hole.found[0]
+    found = find_mask(PICTURE, MaskOptions(mask=small))
+    assert (found.hidden == HOLE).all()
+    assert "resized from 16x16" in found.found[0]
     large = saved(tmp_path / "large.png", (HOLE.repeat(3, 0).repeat(3, 1) * 255).astype(np.uint8))
-    assert (find_hole(PICTURE, HoleOptions(mask=large)).mask == HOLE).all()
+    assert (find_mask(PICTURE, MaskOptions(mask=large)).hidden == HOLE).all()
     wide = saved(tmp_path / "wide.png", (HOLE.repeat(2, 1) * 255).astype(np.uint8))
-    assert "stretched" in find_hole(PICTURE, HoleOptions(mask=wide)).found[0]
+    assert "stretched" in find_mask(PICTURE, MaskOptions(mask=wide)).found[0]
 
 
 def test_soft_edges_of_a_mask_count_where_they_show(tmp_path):
     soft = np.clip(255 - 20 * np.abs(x - 64), 0, 255).astype(np.uint8)
-    mask = find_hole(PICTURE, HoleOptions(mask=saved(tmp_path / "soft.png", soft))).mask
+    mask = find_mask(PICTURE, MaskOptions(mask=saved(tmp_path / "soft.png", soft))).hidden
     assert mask[0, 64]
     assert mask[0, 64 + 10]
     assert not mask[0, 64 + 13]
@@ -69,36 +69,36 @@ def test_soft_edges_of_a_mask_count_where_they_show(tmp_path):
 
 def test_inverted_masks(tmp_path):
     path = saved(tmp_path / "inverted.png", (~HOLE * 255).astype(np.uint8))
-    assert (find_hole(PICTURE, HoleOptions(mask=path, invert=True)).mask == HOLE).all()
-    assert "--invert-mask" in find_hole(PICTURE, HoleOptions(mask=path)).found[0]
+    assert (find_mask(PICTURE, MaskOptions(mask=path, invert=True)).hidden == HOLE).all()
+    assert "--invert-mask" in find_mask(PICTURE, MaskOptions(mask=path)).found[0]
 
 
 def test_a_folder_of_masks(tmp_path):
     saved(tmp_path / "face_mask.png", (HOLE * 255).astype(np.uint8))
-    assert (find_hole(PICTURE, HoleOptions(mask=tmp_path)).mask == HOLE).all()
+    assert (find_mask(PICTURE, MaskOptions(mask=tmp_path)).hidden == HOLE).all()
     with pytest.raises(OfhkitError, match=r"other: .* holds no mask of that name"):
-        find_hole(Picture("other", RGB), HoleOptions(mask=tmp_path))
+        find_mask(Picture("other", RGB), MaskOptions(mask=tmp_path))
 
 
 def test_another_colored_picture_is_no_mask(tmp_path):
     other = saved(tmp_path / "other.png", RGB[::-1, ::-1].copy())
     with pytest.raises(OfhkitError, match="another colored picture"):
-        find_hole(PICTURE, HoleOptions(mask=other))
+        find_mask(PICTURE, MaskOptions(mask=other))
 
 
 def test_transparency_is_a_hole_unless_it_is_denied():
     picture = to_picture(np.dstack([RGB, (~HOLE * 255).astype(np.uint8)]), "face")
-    assert (find_hole(picture, HoleOptions()).mask == HOLE).all()
-    assert not find_hole(picture, HoleOptions(mask="none")).mask.any()
-    assert not find_hole(PICTURE, HoleOptions()).mask.any()
+    assert (find_mask(picture, MaskOptions()).hidden == HOLE).all()
+    assert not find_mask(picture, MaskOptions(mask="none")).hidden.any()
+    assert not find_mask(PICTURE, MaskOptions()).hidden.any()
 
 
 def test_boxes_and_their_errors():
-    hole = find_hole(PICTURE, HoleOptions(boxes=[(24, 40, 56, 16), (24, 56, 56, 16)]))
-    assert (hole.mask == HOLE).all()
-    assert find_hole(PICTURE, HoleOptions(boxes=[(-10, -10, 20, 20)])).mask.sum() == 100
+    found = find_mask(PICTURE, MaskOptions(boxes=[(24, 40, 56, 16), (24, 56, 56, 16)]))
+    assert (found.hidden == HOLE).all()
+    assert find_mask(PICTURE, MaskOptions(boxes=[(-10, -10, 20, 20)])).hidden.sum() == 100
     with pytest.raises(OfhkitError, match="lies outside its 128x128 pixels"):
-        find_hole(PICTURE, HoleOptions(boxes=[(200, 0, 5, 5)]))
+        find_mask(PICTURE, MaskOptions(boxes=[(200, 0, 5, 5)]))
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_what_cannot_be_parsed_is_answered_with_an_example(call, text):
 def test_marks_of_a_color_with_soft_edges():
     cover = np.clip((14 - np.hypot(x - 60, y - 50)) / 6 + 0.5, 0, 1)[..., None]  # a brush that fades over six pixels
     painted = np.rint(cover * np.array([0, 255, 0]) + (1 - cover) * RGB).astype(np.uint8)
-    mask = find_hole(Picture("face", painted), HoleOptions(colors=[(0, 255, 0, 40)])).mask
+    mask = find_mask(Picture("face", painted), MaskOptions(colors=[(0, 255, 0, 40)])).hidden
     touched = cover[..., 0] > 0.3
     assert mask[touched].all()
     assert mask.sum() < 1.9 * (cover[..., 0] > 0).sum()
-    assert not find_hole(PICTURE, HoleOptions(colors=[(0, 255, 0, 40)])).mask.any()
+    assert not find_mask(PICTURE, MaskOptions(colors=[(0, 255, 0, 40)])).hidden.any()
 
 
 @pytest.mark.parametrize("color", [0, 255, (200, 30, 90)])
@@ -166,4 +166,4 @@ def test_auto_leaves_whole_pictures_alone():
     walled[:40, 50:] = 225 - np.mgrid[:40, :78][1][..., None] // 2
     assert not find_damage(walled)[0].any()
     tiny = Picture("tiny", RGB[::8, ::8].copy())
-    assert find_hole(tiny, HoleOptions(mask="auto")).found == ("auto: no damage seen",)
+    assert find_mask(tiny, MaskOptions(mask="auto")).found == ("auto: no damage seen",)

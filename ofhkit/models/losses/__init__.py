@@ -4,7 +4,7 @@ from ofhkit.models.losses.adversarial import AdversarialLoss
 from ofhkit.models.losses.base import LossTerm
 from ofhkit.models.losses.parsing import ParsingLoss
 from ofhkit.models.losses.perceptual import LPIPSLoss
-from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss, PSNRLoss
+from ofhkit.models.losses.pixel import CompletionLoss, LandmarkLoss, PixelLoss, PSNRLoss, SSIMLoss
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "PSNRLoss",
     "ParsingLoss",
     "PixelLoss",
+    "SSIMLoss",
     "SemanticStructureLoss",
 ]

@@ -1,4 +1,4 @@
-"""Squared differences: of faces (R2), of tiny faces (R1), of landmarks; every L2 is a mean over elements.
+"""Differences of faces (R2), of tiny faces (R1), of landmarks; every L2 is a mean over elements.
 
 Reference: arXiv 1811.04645, Equations 1 and 2.
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ofhkit.functional.image_quality import ssim
 from ofhkit.models.losses.base import LossTerm
 from ofhkit.registry import LOSSES
 
@@ -36,6 +37,14 @@ class PSNRLoss(LossTerm):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         return 10 * torch.log10((sr - hr).square().flatten(1).mean(1) + _LEAST_ERROR).mean()
+
+
+@LOSSES.register_module()
+class SSIMLoss(LossTerm):
+    """1 - SSIM, a mean over images; beside :class:`PSNRLoss` its ``weight`` says how many dB an SSIM of 1 is worth."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return 1 - ssim(sr, hr, data_range=1.0).mean()
 
 
 @LOSSES.register_module()

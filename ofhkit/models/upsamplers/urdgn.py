@@ -4,16 +4,22 @@ Reference: X. Yu, F. Porikli, "Ultra-resolving face images by discriminative gen
 Section 3, and the layer sizes of the authors' published code.
 
 Differs from the paper: works on [-1, 1] inside and takes and returns [0, 1]; convolutions before a batch
-normalisation carry no bias (it would cancel); the x2 is made by the convolution that reads it.
+normalisation carry no bias (it would cancel); the x2 is made by the convolution that reads it. How it is initialised is
+not printed: here it begins as an enlargement of its input, near the bicubic one, so that a short training adds to that.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.ops import UpsampleConv2d, fold, signed_range
 from ofhkit.registry import UPSAMPLERS
+
+_LINEAR = (0.25, 0.5, 0.25)  # after nearest x2: the linear enlargement
+_CUBIC = (-0.07, 0.27, 0.6, 0.27, -0.07)  # likewise the cubic one, as near as five taps come
+_SPREAD = 0.5  # of a face's colors in [-1, 1], about; batch normalisation has divided by it
 
 
 @UPSAMPLERS.register_module()
@@ -22,6 +28,8 @@ class URDGN(nn.Module):
 
     Args:
         channels: widths of the four hidden convolutions (kernels 3, 3, 5, 5; the last, to RGB, is 5).
+        enlargement: begin as an enlargement, whose bright and dark half six channels of each layer carry (where there
+            are so many); False: all weights random, as in Torch7.
 
     Shape:
         - input: (N, 3, H, W) RGB in [0, 1]
@@ -34,7 +42,7 @@ class URDGN(nn.Module):
 
     scale = 8
 
-    def __init__(self, channels: tuple[int, int, int, int] = (16, 64, 128, 256)):
+    def __init__(self, channels: tuple[int, int, int, int] = (16, 64, 128, 256), enlargement: bool = True):
         super().__init__()
         c1, c2, c3, c4 = channels
         self.conv1 = nn.Conv2d(3, c1, 3, padding=1, bias=False)
@@ -48,6 +56,23 @@ class URDGN(nn.Module):
         self.conv5 = nn.Conv2d(c4, 3, 5, padding=2)
         for norm in (self.bn1, self.bn2, self.bn3, self.bn4):
             nn.init.uniform_(norm.weight)  # Torch7's default, as its convolutions' is ours
+        if enlargement and min(channels) >= 6:
+            self._begin_as_enlargement()
+
+    @torch.no_grad()
+    def _begin_as_enlargement(self) -> None:
+        """Color c goes through channel c as relu(x) and through channel c + 3 as relu(-x): their difference is x."""
+        signs = torch.eye(3).repeat(2, 1) * torch.tensor([1.0] * 3 + [-1.0] * 3)[:, None]  # (6, 3)
+        taps = ((0, 1, 0), _LINEAR, _CUBIC, _CUBIC)
+        for i, row in enumerate(taps, 1):
+            conv, norm = getattr(self, f"conv{i}"), getattr(self, f"bn{i}")
+            mixing = signs if i == 1 else signs @ signs.mT
+            conv.weight[:6] = 0
+            conv.weight[:6, : mixing.shape[1]] = mixing[:, :, None, None] * torch.outer(*2 * [torch.tensor(row)])
+            norm.weight[:6] = 1
+        nn.init.zeros_(self.conv5.weight)
+        nn.init.zeros_(self.conv5.bias)
+        self.conv5.weight[:, :6, 2, 2] = _SPREAD * signs.mT
 
     def forward(self, lr: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(2 * lr - 1)), inplace=True)  # 16x16

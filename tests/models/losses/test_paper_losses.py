@@ -37,6 +37,15 @@ def test_psnr_loss_is_the_mean_over_images():
     assert torch.equal(sr.grad, torch.zeros_like(sr))
 
 
+def test_ssim_loss_falls_as_faces_become_alike_and_has_a_gradient():
+    hr = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    loss = LOSSES.build(dict(type="SSIMLoss"))
+    assert loss(hr, hr).item() == pytest.approx(0, abs=1e-6)
+    sr = (hr * 0.5).requires_grad_()
+    loss(sr, hr).backward()
+    assert loss(sr.detach() - 0.01 * sr.grad / sr.grad.abs().max(), hr) < loss(sr.detach(), hr)
+
+
 def test_landmark_loss_is_in_units_of_the_side():
     loss = LOSSES.build(dict(type="LandmarkLoss"))
     p, q = rng.random((2, 4, 68, 2)) * 128

@@ -90,11 +90,21 @@ def test_urdgn_equals_its_published_layers():
         assert (network(lr) - (plain(lr * 2 - 1) + 1) / 2).abs().max() < 1e-12
 
 
+def test_urdgn_begins_as_an_enlargement():
+    noise = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    lr = nn.functional.interpolate(noise, 16, mode="bicubic")
+    lr = (lr - lr.mean((0, 2, 3), keepdim=True)) / lr.std((0, 2, 3), keepdim=True) / 4 + 0.5  # spread 0.5 in [-1, 1]
+    inside = (..., slice(16, -16), slice(16, -16))  # zeros are padded, not repeated borders
+    with torch.no_grad():
+        error = (URDGN()(lr) - Bicubic()(lr))[inside].std()
+        assert error < 0.02 < 0.2 < (URDGN(enlargement=False)(lr) - Bicubic()(lr))[inside].std()
+
+
 def test_published_initialisation():
     torch.manual_seed(0)
     deconv = FSRCNN().deconv.weight.detach()
     assert deconv.std().item() == pytest.approx(0.001, rel=0.03)
     hidden = VDSR().residual[2].weight  # He: variance 2 / (9 * 64)
     assert hidden.var().item() == pytest.approx(2 / 576, rel=0.05)
-    gamma = URDGN().bn4.weight.detach().numpy()
+    gamma = URDGN(enlargement=False).bn4.weight.detach().numpy()
     np.testing.assert_allclose([gamma.mean(), gamma.var()], [1 / 2, 1 / 12], atol=0.05)  # uniform on [0, 1]

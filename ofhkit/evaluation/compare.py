@@ -18,7 +18,7 @@ from ofhkit.errors import OfhkitError, printable
 from ofhkit.evaluation.baselines import with_baselines
 from ofhkit.evaluation.columns import columns_of, tables_of
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
-from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data
+from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data, with_flips
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import write_tables
@@ -48,6 +48,7 @@ def compare(
     sweeps: Sequence[str] = (),
     sweep_limit: int = 200,
     faces: Sequence[int] | None = None,
+    flips: bool = False,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
     """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
@@ -63,6 +64,7 @@ def compare(
         sweeps: ``size`` and ``position``: score one hole after another.
         sweep_limit: faces for that.
         faces: positions of the test faces to show; None = the first ones.
+        flips: each method with the mean of both mirror images (:class:`ofhkit.models.pipeline.FaceHallucinator`).
         quick: PSNR, SSIM and the configuration's own metrics, no timing, no report: what training prints at its end.
 
     Returns:
@@ -74,6 +76,8 @@ def compare(
     out = Path(out)
     pipelines = find_pipelines(configs, Path(work_dir), device, checkpoint, cfg_options, data_root)
     check_comparable(pipelines)
+    if flips:
+        pipelines = [with_flips(p) for p in pipelines]
     config = pipelines[0].config
     _override(config, cfg_options)
     resolve_data(config, data_root)

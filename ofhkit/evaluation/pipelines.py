@@ -180,6 +180,12 @@ def named_apart(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
     ]
 
 
+def with_flips(pipeline: Pipeline) -> Pipeline:
+    """The same pipeline with flips at test time, which its row's name says."""
+    pipeline.model.flips = True
+    return replace(pipeline, method=f"{pipeline.method}, flips")
+
+
 def check_comparable(pipelines: Sequence[Pipeline]) -> None:
     """Refuse rows of different protocols: trained on other data, or for another degradation.
 

@@ -30,6 +30,20 @@ def result(work, tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_flips_are_named_and_cost_twice_the_upsampler(work, tmp_path):
+    plain, twice = (
+        {
+            r["method"]: r
+            for r in compare([], work_dir=work, out=tmp_path / str(f), device="cpu", limit=2, metrics=["psnr"], flips=f)
+        }
+        for f in (False, True)
+    )
+    assert {"OFHNet, flips", "IN+FSRCNN, flips"} <= twice.keys()
+    before, after = plain["OFHNet"], twice["OFHNet, flips"]
+    assert before["PSNR"] != after["PSNR"]
+    assert 1.5 < after["gmacs"] / before["gmacs"] < 2
+
+
 def test_every_row_and_every_number(result):
     rows, out = result
     assert [row["method"] for row in rows] == METHODS

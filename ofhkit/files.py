@@ -16,7 +16,17 @@ from filelock import FileLock, Timeout
 
 from ofhkit.errors import OfhkitError, did_you_mean
 
-ASSETS = Path(__file__).parent / "assets"
+PACKAGE = Path(__file__).parent
+ASSETS = PACKAGE / "assets"
+
+
+def beside(name: str) -> Path:
+    """Return the path of what a checkout has beside the package and a wheel inside it (``setup.py`` puts it there).
+
+    >>> beside('configs').is_dir()
+    True
+    """
+    return PACKAGE / name if (PACKAGE / name).exists() else PACKAGE.parent / name
 
 
 def asset(name: str) -> Path:

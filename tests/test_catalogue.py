@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -82,13 +81,12 @@ def test_folders(tmp_path, monkeypatch):
 
 
 def test_doctor_prints_findings_and_says_by_its_status(monkeypatch, capsys):
-    import runpy
+    from ofhkit.cli import doctor
 
-    doctor = runpy.run_path(str(Path(__file__).parents[1] / "tools/doctor.py"))
     found = [diagnosis.Finding("a is well"), diagnosis.Finding("b is not", "pip install b")]
     monkeypatch.setattr(diagnosis, "diagnose", lambda _: found)
     monkeypatch.setattr(sys, "argv", ["doctor.py"])
-    assert doctor["main"]() == 1
+    assert doctor.main() == 1
     assert capsys.readouterr().out == "ok   a is well\nBAD  b is not\n       fix: pip install b\n"
 
 

@@ -232,3 +232,20 @@ def test_what_no_run_could_do_is_refused_before_it(option, complaint):
 def test_a_section_needs_what_it_has_no_default_for():
     with pytest.raises(OfhkitError, match=r"data\.degradation is missing: add it"):
         check({"data": {"dataset": {"type": "SyntheticFaces", "num_faces": 4}}})
+
+
+def test_a_configuration_that_ships_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = load_config(CONFIGS / "ofhnet_synthetic.py")
+    for name in ("ofhnet_synthetic", "ofhnet_synthetic.py", "configs/ofhnet_synthetic.py"):
+        assert load_config(name).to_dict() == wanted.to_dict()
+    assert load_config("gaussian_celeba").to_dict() == load_config(CONFIGS / "gaussian/gaussian_celeba.py").to_dict()
+    (tmp_path / "mine.py").write_text("_base_ = 'ofhnet_synthetic'\nruntime = dict(seed=3)")
+    assert load_config("mine.py").runtime.seed == 3
+    (tmp_path / "ofhnet_synthetic.py").write_text("_base_ = 'mine.py'\nruntime = dict(seed=4)")
+    (tmp_path / "mine.py").write_text(f"_base_ = '{CONFIGS / 'ofhnet_synthetic.py'}'")
+    assert load_config("ofhnet_synthetic.py").runtime.seed == 4  # a file of one's own comes first
+    with pytest.raises(OfhkitError, match="did you mean 'ofhnet_synthetic'"):
+        load_config("ofhnet_syntetic")
+    with pytest.raises(OfhkitError, match="the folder does not exist"):
+        load_config("other/ofhnet_synthetic.py")

@@ -11,8 +11,10 @@ import pytest
 import torch
 from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 
+from ofhkit.cli import main
 from ofhkit.commands import cli
 from ofhkit.config import load_config, parse_options
+from ofhkit.config.load import shipped_configs
 from ofhkit.registry import plugins
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,7 +49,9 @@ def commands() -> list[tuple[str, str]]:
     for page in PAGES:
         for block in blocks(page, "(?:bash|sh|)"):
             lines = re.sub(r"\\\n\s*", "", block).splitlines()
-            found += [(page.name, line.strip()) for line in lines if line.strip().startswith("python tools/")]
+            found += [
+                (page.name, line.strip()) for line in lines if line.strip().startswith(("python tools/", "ofhkit "))
+            ]
     return list(dict.fromkeys(found))
 
 
@@ -59,8 +63,8 @@ class Parsed(Exception):
 @pytest.mark.parametrize(("page", "command"), commands(), ids=lambda text: text)
 def test_commands_are_understood(page, command, monkeypatch):
     """Every option is one of the tool's; every configuration is there and takes every override."""
-    _, tool, *arguments = shlex.split(command.replace("…", ""), comments=True)
-    assert (ROOT / tool).is_file(), f"{page}: {command}"
+    tool, *arguments = shlex.split(command.replace("…", "").removeprefix("python "), comments=True)
+    assert tool == "ofhkit" or (ROOT / tool).is_file(), f"{page}: {command}"
     parse = cli.Parser.parse_args
 
     def stop(self, args=None, namespace=None):
@@ -71,10 +75,11 @@ def test_commands_are_understood(page, command, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", [tool, *(a for a in arguments if not re.fullmatch(r"\[.*\]", a))])
     with pytest.raises(Parsed) as parsed:
-        runpy.run_path(str(ROOT / tool), run_name="tool")["main"]()
+        main() if tool == "ofhkit" else runpy.run_path(str(ROOT / tool), run_name="__main__")
     options = parse_options(getattr(parsed.value.namespace, "cfg_options", None))
     own = {k: v for k, v in options.items() if not str(v).startswith(WRITTEN_BY_THE_READER)}
-    files = [name for a in arguments if a.startswith("configs/") for name in glob.glob(a) or [a]]
+    shipped = [a for a in arguments if a.startswith("configs/") or a in shipped_configs()]
+    files = [name for a in shipped for name in glob.glob(a) or [a]]
     for file in files:
         load_config(file, own)
 

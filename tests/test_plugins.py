@@ -1,7 +1,6 @@
 """Three ways to name a plugin, and plugins that are broken, twice, misspelt or from another time."""
 
 import os
-import runpy
 import subprocess
 import sys
 import textwrap
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ofhkit.cli import new_plugin
 from ofhkit.config import load_config
 from ofhkit.config.load import request_custom_imports
 from ofhkit.errors import OfhkitError
@@ -16,7 +16,6 @@ from ofhkit.registry import ROLES, UPSAMPLERS, plugins
 from ofhkit.testing import check
 
 ROOT = Path(__file__).parents[1]
-TEMPLATES = runpy.run_path(str(ROOT / "tools/new_plugin.py"))
 COMPONENT = """
 from ofhkit.registry import {registry}
 @{registry}.register_module()
@@ -205,15 +204,15 @@ def test_a_module_of_the_same_name_is_not_mistaken_for_it(tmp_path):
         assert "Mine" not in UPSAMPLERS.names()
 
 
-@pytest.mark.parametrize("kind", TEMPLATES["EXAMPLES"])
+@pytest.mark.parametrize("kind", new_plugin.EXAMPLES)
 def test_a_generated_plugin_keeps_its_promises(kind, tmp_path):
-    for path, text in TEMPLATES["files"]("fresh_one", kind).items():
+    for path, text in new_plugin.files("fresh_one", kind).items():
         (tmp_path / "fresh_one" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fresh_one" / path).write_text(text)
     plugins.request(["fresh_one"])
     arguments = {"hallucinator": (dict(type="EncoderDecoder"), dict(type="FSRCNN")), "stage": (1,)}
-    component = TEMPLATES["role_of"](kind).get("FreshOne")
-    check(TEMPLATES["role_of"](kind).name, component(*arguments.get(kind, ())))
+    component = new_plugin.role_of(kind).get("FreshOne")
+    check(new_plugin.role_of(kind).name, component(*arguments.get(kind, ())))
     assert '"ofhkit>=0.1,<0.2"' in (tmp_path / "fresh_one/pyproject.toml").read_text()
 
 
@@ -229,7 +228,7 @@ def test_wrong_arguments_of_the_generator_are_answered(arguments, message, monke
     (tmp_path / "plugins/taken").mkdir(parents=True)
     monkeypatch.setattr(sys, "argv", ["new_plugin.py", *arguments])
     with pytest.raises(OfhkitError, match=message):
-        TEMPLATES["main"]()
+        new_plugin.main()
 
 
 @pytest.mark.slow

@@ -3,14 +3,17 @@
 import errno
 import os
 import re
+import resource
 import runpy
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from celeba_maker import MadeCelebA
 
+from ofhkit.cli import COMMANDS, main
 from ofhkit.commands.cli import run
 
 TOOLS = Path(__file__).parent.parent / "tools"
@@ -28,6 +31,50 @@ def call(monkeypatch, name, *arguments):
 def test_every_tool_explains_itself(name, monkeypatch, capsys):
     assert call(monkeypatch, name, "--help") == 0
     assert f"usage: {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ofhkit", command, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    assert f"usage: ofhkit {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-m", "ofhkit", "--help"), ("tools/train.py", "--help"), ("-m", "ofhkit", "list", "-h")]
+)
+def test_help_takes_less_than_a_second(arguments):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], cwd=TOOLS.parent, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_the_command_without_arguments_lists_its_commands(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ofhkit"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:-2]] == list(COMMANDS)
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ofhkit", "trian"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: no command 'trian'; did you mean 'train'?\n"
+
+
+def test_a_command_s_tool_is_three_lines():
+    for tool in TOOLS.glob("*.py"):
+        if "ofhkit.cli" in (text := tool.read_text()):
+            assert len(text.split("\n\n")) == 2
+            assert len([line for line in text.splitlines() if line]) == 3
 
 
 @pytest.mark.slow

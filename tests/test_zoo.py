@@ -85,7 +85,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(run, shelf):
 
 
 def test_an_empty_zoo_says_what_to_name(shelf):
-    with pytest.raises(OfhkitError, match=r"name the model\.safetensors that tools/train\.py wrote"):
+    with pytest.raises(OfhkitError, match=r"name the model\.safetensors that ofhkit train wrote"):
         ofhkit.load_model()
 
 

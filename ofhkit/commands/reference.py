@@ -109,7 +109,7 @@ def configuration_page() -> str:
         "# Every option of a configuration\n",
         "Written from the code when this page was built. What a key means is checked before anything runs: unknown "
         "keys, wrong types and impossible values are refused with the nearest valid name. "
-        "`python tools/config.py show CONFIG` prints the resolved values with the file that set each.\n",
+        "`ofhkit config show CONFIG` prints the resolved values with the file that set each.\n",
         "## Top level\n",
         _table(("key", "what"), [(f"`{key}`", text) for key, text in TOP_LEVEL.items()]),
         "`_base_` names one file or several to start from, relative to the file. Dictionaries merge key by key; one "
@@ -157,7 +157,7 @@ def components_page(sizes: bool = True) -> str:
     """
     parts = [
         "# Every component\n",
-        "Written from the code when this page was built; `python tools/list_components.py [ROLE]` prints the same, "
+        "Written from the code when this page was built; `ofhkit list [ROLE]` prints the same, "
         "with your plugins. Arguments: [every option](configuration.md). Multiplications are those of one face, as "
         "this package computes it.\n",
     ]

@@ -1,4 +1,4 @@
-"""From a configuration file to a finished method: what ``tools/train.py`` does."""
+"""From a configuration file to a finished method: what ``ofhkit train`` does."""
 
 from __future__ import annotations
 

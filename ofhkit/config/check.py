@@ -18,7 +18,7 @@ TOP_LEVEL = {
     "model": "the pipeline, part by part",
     "data": "data set, degradation, limits",
     "stages": "the curriculum",
-    "evaluation": "metrics and batch size of tools/test.py",
+    "evaluation": "metrics and batch size of ofhkit test",
     "load_from": "weights that the last stage starts from",
     "runtime": "seed, intervals, switches of the runner",
     "custom_imports": "modules to import first (plugins)",

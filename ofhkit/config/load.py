@@ -18,16 +18,41 @@ from mmengine import Config
 
 from ofhkit.config.check import OPEN, ROLE_OF_KEY, check, role_of
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.files import beside
 from ofhkit.registry import parameters, plugins
 
 Origins = dict[str, str]
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Configurations that ship with the package: name -> file, in alphabetical order.
+
+    >>> shipped_configs()['ofhnet_synthetic'].name
+    'ofhnet_synthetic.py'
+    """
+    found = (path for path in beside("configs").rglob("*.py") if path.parent.name != "_base_")
+    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+
+
+def find_config(name: str | Path, folder: Path = Path()) -> Path:
+    """The file that a configuration's name means: a path from ``folder`` on, or one that ships.
+
+    A name without folders, and a path that begins with ``configs``, find what ships with the package.
+    """
+    path = folder / name
+    parts = Path(name).parts
+    if path.is_file() or path.suffix not in ("", ".py") or not (len(parts) == 1 or parts[0] in ("configs", "_base_")):
+        return path
+    inside = beside("configs") / Path(*parts[parts[0] == "configs" :])
+    return inside if inside.is_file() else shipped_configs().get(path.stem, path)
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration file with its bases, apply ``options``, and check every name in it.
 
     Args:
-        path: a ``.py`` file of assignments; ``_base_`` names one file or several, relative to it.
+        path: a ``.py`` file of assignments, or the name of one that ships (``ofhnet_synthetic``); ``_base_`` names one
+            or several in the same way, relative to the file.
         options: dotted keys to values, as of ``--cfg-options``.
 
     Raises:
@@ -38,7 +63,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 def load_with_origins(path: str | Path, options: Mapping[str, Any] | None = None) -> tuple[Config, Origins]:
     """Like :func:`load_config`; also returns, for every dotted key, the file (or option) that set it."""
-    path = Path(path)
+    path = find_config(path)
     tree, origins = _read(path, chain=())
     imports = tree.get("custom_imports", [])
     _apply(tree, options, origins)
@@ -52,7 +77,7 @@ def load_with_origins(path: str | Path, options: Mapping[str, Any] | None = None
 
 def request_custom_imports(paths: Iterable[str | Path]) -> None:
     """Ask for the plugins that configuration files and their bases name, without checking anything else in them."""
-    for path in map(Path, paths):
+    for path in map(find_config, paths):
         if path.is_file():
             plugins.request(_read(path, ())[0].get("custom_imports", ()), path.parent, f"{path}: custom_imports")
 
@@ -115,7 +140,8 @@ def _literal(text: str) -> Any:
 def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
     path = path.resolve()
     if not path.is_file():
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")]) if path.parent.is_dir() else ""
+        there = [p.name for p in path.parent.glob("*.py")] if path.suffix == ".py" else shipped_configs()
+        near = did_you_mean(path.name, there) if path.parent.is_dir() else ""
         raise OfhkitError(f"no configuration file {path}; {near or 'the folder does not exist'}")
     if path in chain:
         raise OfhkitError(f"{path}: _base_ refers back to itself through {' -> '.join(p.name for p in chain)}")
@@ -133,7 +159,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
     origins: Origins = {}
     inherited: list[str] = []
     for base in [bases] if isinstance(bases, str) else bases:
-        base_tree, base_origins = _read(path.parent / base, (*chain, path))
+        base_tree, base_origins = _read(find_config(base, path.parent), (*chain, path))
         inherited += base_tree.get("custom_imports", [])
         if inherited:
             base_tree["custom_imports"] = tree["custom_imports"] = inherited

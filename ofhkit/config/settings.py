@@ -60,7 +60,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How ``tools/test.py`` scores.
+    """How ``ofhkit test`` scores.
 
     Attributes:
         metrics: name -> metric.

@@ -42,7 +42,7 @@ def read_pack_info(root: str | Path) -> dict:
         info = json.loads(path.read_text())
     except FileNotFoundError:
         raise OfhkitError(
-            f"{root} is no prepared pack (no pack.json); make one: tools/prepare_celeba.py --root DIR --out {root}"
+            f"{root} is no prepared pack (no pack.json); make one: ofhkit prepare --root DIR --out {root}"
         ) from None
     except (ValueError, RecursionError):
         raise OfhkitError(f"{path} is not valid JSON; prepare the pack again") from None

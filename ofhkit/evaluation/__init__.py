@@ -1,1 +1,1 @@
-"""From finished pipelines to tables, figures and a report: what ``tools/test.py`` does."""
+"""From finished pipelines to tables, figures and a report: what ``ofhkit test`` does."""

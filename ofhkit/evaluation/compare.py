@@ -124,7 +124,7 @@ def _override(config: Any, cfg_options: Mapping[str, Any] | None) -> None:
     for key in cfg_options or ():
         if key.partition(".")[0] not in ("data", "evaluation"):
             raise OfhkitError(
-                f"--cfg-options {key}: tools/test.py scores what was trained; only data and evaluation change"
+                f"--cfg-options {key}: ofhkit test scores what was trained; only data and evaluation change"
             )
     override(config, cfg_options)
 

@@ -107,7 +107,7 @@ def find_pipelines(
         patterns = (f"*/{MODEL}", f"*/{KEPT.format('*')}/{MODEL}")
         folders = [path.parent for pattern in patterns for path in sorted(Path(work_dir).glob(pattern))]
         if not folders:
-            raise OfhkitError(f"nothing is trained under {work_dir}; train with python tools/train.py CONFIG")
+            raise OfhkitError(f"nothing is trained under {work_dir}; train with ofhkit train CONFIG")
         found = [_load_run(folder, device) for folder in folders]
     return named_apart(sorted(found, key=lambda p: _rank(p.method)))
 
@@ -120,7 +120,7 @@ def _folders(
     for name in map(Path, configs):
         if name.is_dir():
             if not (name / MODEL).is_file():
-                raise OfhkitError(f"{name} holds no finished run (no {MODEL}); name one of tools/train.py, or a CONFIG")
+                raise OfhkitError(f"{name} holds no finished run (no {MODEL}); name one of ofhkit train, or a CONFIG")
             folders.append(name)
             continue
         plain, trained_with = load_config(name), load_config(name, options)
@@ -135,7 +135,7 @@ def _folders(
         else:
             untrained.append(name)
     if untrained:
-        commands = "\n".join(f"  python tools/train.py {c} --work-dir {work_dir}" for c in untrained)
+        commands = "\n".join(f"  ofhkit train {c} --work-dir {work_dir}" for c in untrained)
         others = [folder for c in untrained for folder in finished_runs(c.stem, work_dir)]
         hint = f"\nor name the folder of a run that differs: {', '.join(map(str, others))}" if others else ""
         raise OfhkitError(

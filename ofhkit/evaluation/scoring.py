@@ -86,7 +86,7 @@ def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = Non
     notes = []
     if chosen.get("iou") == STANDARD["iou"] and not (ASSETS / PARSER).is_file():
         del chosen["iou"]
-        notes.append(f"no IoU: this copy of the package has no {PARSER} (tools/train.py configs/parser_synthetic.py)")
+        notes.append(f"no IoU: this copy of the package has no {PARSER} (ofhkit train configs/parser_synthetic.py)")
     return Suite({name: METRICS.build(metric) for name, metric in chosen.items()}, tuple(notes))
 
 

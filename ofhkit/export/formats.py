@@ -111,11 +111,11 @@ def load_exported(file: str | Path) -> Exported:
     """
     file = Path(file)
     if not file.is_file():
-        raise OfhkitError(f"{file} does not exist; write it with python tools/export.py")
+        raise OfhkitError(f"{file} does not exist; write it with ofhkit export")
     if file.suffix == ".onnx":
         return _load_onnx(file)
     if not zipfile.is_zipfile(file):
-        raise OfhkitError(f"{file} is not an exported pipeline; write one with python tools/export.py")
+        raise OfhkitError(f"{file} is not an exported pipeline; write one with ofhkit export")
     with zipfile.ZipFile(file) as archive:
         compiled = any("aotinductor" in name for name in archive.namelist())
     with _quiet():

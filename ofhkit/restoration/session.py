@@ -1,4 +1,4 @@
-"""A whole run of ``tools/infer.py``: from INPUT… to a folder of results."""
+"""A whole run of ``ofhkit infer``: from INPUT… to a folder of results."""
 
 from __future__ import annotations
 

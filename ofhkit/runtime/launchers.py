@@ -22,9 +22,9 @@ _VARIABLES = {  # rank, number of processes, rank on its machine; the first set 
     ],
 }
 _STARTED_BY = {
-    "pytorch": "torchrun --nproc_per_node N tools/train.py … --launcher pytorch",
-    "slurm": "srun -n N python tools/train.py … --launcher slurm",
-    "mpi": "mpirun -n N python tools/train.py … --launcher mpi",
+    "pytorch": "torchrun --nproc_per_node N -m ofhkit train … --launcher pytorch",
+    "slurm": "srun -n N ofhkit train … --launcher slurm",
+    "mpi": "mpirun -n N ofhkit train … --launcher mpi",
 }
 
 

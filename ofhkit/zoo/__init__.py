@@ -48,7 +48,7 @@ def find_weights(name: str | Path) -> Path:
         path = path / MODEL
     if path.is_file() or path.suffix == SUFFIX or len(path.parts) > 1:
         return path
-    remedy = did_you_mean(str(name), shipped) if shipped else f"name the {MODEL} that tools/train.py wrote"
+    remedy = did_you_mean(str(name), shipped) if shipped else f"name the {MODEL} that ofhkit train wrote"
     raise OfhkitError(f"no model {str(name)!r} ships with ofhkit, and no such file exists; {remedy}")
 
 

@@ -36,7 +36,7 @@ def export_weights(
         out: the file to write; its stem is the model's name.
         licence: one line, printed whenever the file is loaded; empty keeps the one that a release states.
         data: what it was trained on, in words.
-        results: ``results.json`` of ``tools/test.py``: the scores of exactly these weights go into the header.
+        results: ``results.json`` of ``ofhkit test``: the scores of exactly these weights go into the header.
         half: keep kernels in 16 bits, which halves the file; they are loaded as 32.
         inpainter: another finished run or release, whose inpainter takes the place of this one's.
 
@@ -107,8 +107,8 @@ def _scores(results: Path, sha256: str) -> dict[str, Any]:
         rows = [row for row in document["rows"] if row.get("checkpoint_sha256") == sha256]
         metrics, measured = document["metrics"], {"num_images": protocol["num_images"], "test_data": protocol["data"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise OfhkitError(f"{results} is not a results.json of tools/test.py") from None
+        raise OfhkitError(f"{results} is not a results.json of ofhkit test") from None
     if len(rows) != 1:
         what = f"{len(rows)} rows" if rows else "no scores"
-        raise OfhkitError(f"{results} has {what} of these weights; score them again with python tools/test.py")
+        raise OfhkitError(f"{results} has {what} of these weights; score them again with ofhkit test")
     return {**{name: rows[0][name] for name in metrics if name in rows[0]}, **measured}

@@ -114,7 +114,7 @@ def _on_one_line(value: Any) -> Any:
 def _header(path: Path, text: str | None) -> dict:
     """What a file says of itself."""
     if text is None:
-        raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that tools/train.py wrote")
+        raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that ofhkit train wrote")
     if len(text) > _MAX_HEADER:
         raise OfhkitError(f"{path}: its header is longer than {_MAX_HEADER:,} characters")
     try:

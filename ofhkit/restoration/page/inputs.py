@@ -125,7 +125,7 @@ def open_file(path: str | Path, name: str | None = None, memory: int = MEMORY) -
 
 @lru_cache(maxsize=1)
 def _finder() -> Restorer:
-    """Finds, aligns and shrinks as :file:`tools/infer.py` does; its own network is the cheapest there is."""
+    """Finds, aligns and shrinks as :file:`ofhkit infer` does; its own network is the cheapest there is."""
     parts = dict(inpainter=dict(type="Telea"), upsampler=dict(type="Bicubic"))
     return Restorer(HALLUCINATORS.build(dict(type="FaceHallucinator", **parts)).eval())
 

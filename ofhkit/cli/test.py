@@ -1,0 +1,55 @@
+"""Score trained methods and print the comparison tables.
+
+    ofhkit test [configs/*_celeba.py] --out outputs
+    ofhkit test --sweep size position
+    ofhkit test configs/ablation/*.py --out outputs/ablation
+    ofhkit test work_dirs/ofhnet_synthetic+upsampler=FSRCNN
+
+A CONFIG is a configuration file, which means its finished run, or the folder of a run. Without one, everything that is
+finished under the work dir is scored, as it was trained. Writes table1 and table2
+(.md .csv .tex .json), results.json, per_image.csv, grid.png, landmarks.png and report.html, which holds all of it.
+"""
+
+from pathlib import Path
+
+from ofhkit.commands.cli import Parser, common, launcher, whole
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "configs", nargs="*", type=Path, metavar="CONFIG", help="configuration files, or folders of runs"
+    )
+    common(parser)
+    launcher(parser)
+    parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="score this model.safetensors")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="only the first N test faces")
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="only these: psnr ssim lpips nrmse iou …")
+    parser.add_argument("--faces", nargs="+", type=whole(0), metavar="N", help="faces to show (default: the first)")
+    parser.add_argument("--flips", action="store_true", help="mean of both mirror images, for twice the time")
+    sweeps = ("size", "position")
+    parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
+    parser.add_argument("--sweep-limit", type=whole(1), default=200, metavar="N", help="faces for that (default: 200)")
+    args = parser.parse_args()
+
+    from ofhkit.config import parse_options
+    from ofhkit.evaluation.compare import compare
+    from ofhkit.runtime.distributed import processes
+
+    with processes(args.launcher, args.device):
+        compare(
+            args.configs,
+            work_dir=args.work_dir,
+            data_root=args.data_root,
+            out=args.out,
+            checkpoint=args.checkpoint,
+            limit=args.limit,
+            device=args.device,
+            cfg_options=parse_options(args.cfg_options),
+            metrics=args.metrics,
+            sweeps=args.sweep,
+            sweep_limit=args.sweep_limit,
+            faces=args.faces,
+            flips=args.flips,
+        )

@@ -1,13 +1,13 @@
 """3x3 convolutions on a CPU with fewer products, by the compiled kernels: with or without nearest x2 before them.
 
-With it, 25 products for 2x2 input pixels, where the phases need 64; without, Winograd's 16 for 2x2 pixels instead of
-36. ``kernels/*.c`` say how. The rounding error stays that of the plain operators.
+With it, 25 products for 2x2 input pixels, where the phases need 64; without, Winograd's 36 for 4x4 pixels instead of
+144. ``kernels/*.c`` say how. The rounding error stays that of the plain operators.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import threading
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,24 @@ from ofhkit.ops.jit_c import library
 from ofhkit.ops.phases import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
+_kept = threading.local()
 KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their own
-ORDER = [(0, 0), *((p, 0) for p in range(1, 5)), *((0, q) for q in range(1, 5))]
-ORDER += [(p, q) for p in range(1, 5) for q in range(1, 5)]
+ROOT = 2**0.5
+FIVE = torch.tensor([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.float64)
+"""From (w2, w1+w2, w0+w1, w0), a phase kernel's row, the weights of five products: w0+w1+w2, w0+w1, w0, w2, w1+w2."""
+ORDER = [0, *range(5, 25, 5), *range(1, 5), *(5 * p + q for p in range(1, 5) for q in range(1, 5))]
+SIX = torch.tensor(
+    [
+        [1, 0, 0],
+        [-2 / 3, -ROOT / 3, -1 / 3],
+        [-2 / 3, ROOT / 3, -1 / 3],
+        [1 / 6, ROOT / 6, 1 / 3],
+        [1 / 6, -ROOT / 6, 1 / 3],
+        [0, 0, 1],
+    ],
+    dtype=torch.float64,
+)
+"""From (w0, w1, w2) the weights of Winograd's six products, at the points 0, +-root/2, +-root and infinity."""
 
 
 def readable(x: Tensor, channels: int, *others: Tensor | None) -> bool:
@@ -67,29 +82,12 @@ def pack(weight: Tensor, transposed: bool = False) -> Tensor:
     """Return the weights of the products: of a phase kernel where ``transposed``.
 
     Shape:
-        (O, C, 3, 3) -> (O / block, 16, C, block) or (C, O, 4, 4) -> (O / block, 25, C, block)
+        (O, C, 3, 3) -> (O / block, 36, C, block) or (C, O, 4, 4) -> (O / block, 25, C, block)
     """
-    block = library().ofhkit_block()
-    if transposed:
-        rows = [_five(row) for row in _five(weight.unbind(2))]  # five rows of five columns (C, O)
-        parts = torch.stack([rows[p][q] for p, q in ORDER])  # (25, C, O)
-    else:
-        rows = [_four(row) for row in _four(weight.transpose(0, 1).unbind(2))]
-        parts = torch.stack([part for row in rows for part in row])  # (16, C, O)
-    return parts.unflatten(2, (-1, block)).permute(2, 0, 1, 3).float().contiguous()
-
-
-def _five(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """From (w2, w1+w2, w0+w1, w0), along the last axis of a tensor, the five weights: S, w0+w1, w0, w2, w1+w2."""
-    w2, right, left, w0 = taps.unbind(-1) if isinstance(taps, Tensor) else taps
-    return [w2 + left, left, w0, w2, right]
-
-
-def _four(taps: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """From (w0, w1, w2), along the last axis of a tensor, Winograd's four weights."""
-    w0, w1, w2 = taps.unbind(-1) if isinstance(taps, Tensor) else taps
-    outer = (w0 + w2) / 2
-    return [w0, outer + w1 / 2, outer - w1 / 2, w2]
+    matrix = (FIVE if transposed else SIX).to(weight)
+    parts = torch.einsum("pi,qj,abij->pqab", matrix, matrix, weight).flatten(0, 1)
+    parts = parts[ORDER] if transposed else parts.transpose(1, 2)  # (25 or 36, C, O)
+    return parts.unflatten(2, (-1, library().ofhkit_block())).permute(2, 0, 1, 3).float().contiguous()
 
 
 def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
@@ -116,7 +114,7 @@ def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | N
     else:
         channels = packed.shape[0] * packed.shape[3]
         y = skip.expand(count, channels, height, width).contiguous(memory_format=torch.channels_last)
-    tiles = (height + 1) // 2, (width + 1) // 2
+    tiles = -(-height // 4), -(-width // 4)
     return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
 
 
@@ -137,23 +135,30 @@ def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, 
         count, height, width, channels = x.shape
         blocks = len(packed)
         rows, groups = _divide(count, tiles, channels, blocks, threads)
-        scratch = x.new_empty(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
+        scratch = _scratch(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
         addresses = [None if t is None else t.data_ptr() for t in (x, packed, *tensors, scratch)]
         sizes = count, height, width, channels, y.shape[1], rows, groups
         getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, relu, threads)
     return y
 
 
+def _scratch(size: int) -> Tensor:
+    """Return this thread's working memory, which is kept: to map it anew would cost as much as a small convolution."""
+    if len(kept := getattr(_kept, "scratch", ())) < size:
+        _kept.scratch = kept = torch.empty(size, dtype=torch.float32, device="cpu")
+    return kept
+
+
 def _divide(count: int, tiles: tuple[int, int], channels: int, blocks: int, threads: int) -> tuple[int, int]:
     """Return the rows of tiles that are computed together and the groups of output channels, as the threads need.
 
-    The panels of some 64 tiles of 128 channels stay in a core's own cache.
+    A core's own cache holds the panels of some 32 tiles of 128 channels.
 
     >>> [_divide(count, (8, 8), 64, 2, threads) for count, threads in ((4, 2), (1, 2), (1, 8))]
     [(8, 1), (8, 2), (2, 2)]
     """
     high, wide = tiles
-    together = min(max(8192 // channels, 32), 80)
+    together = min(max(4096 // channels, 16), 64)
     strips = -(-high // max(1, round(together / wide)))
     while count * strips * blocks < threads and strips < high:
         strips += 1

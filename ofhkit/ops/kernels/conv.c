@@ -1,101 +1,129 @@
-/* A 3x3 convolution that keeps the size, bias, skip and ReLU, channels last, in float32, by Winograd's F(2x2, 3x3).
+/* A 3x3 convolution that keeps the size, bias, skip and ReLU, channels last, in float32, by Winograd's F(4x4, 3x3).
 
-   Along one axis a tile is four input pixels and two outputs: the products of (x0-x2, x1+x2, x2-x1, x1-x3) with
-   (w0, (w0+w1+w2)/2, (w0-w1+w2)/2, w2) are m0 ... m3, the outputs m0+m1+m2 and m1-m2-m3. In two dimensions this makes 16
-   products for four outputs instead of 36. */
+   Along one axis a tile is six input pixels and four outputs. With the points 0, +-r/2, +-r and infinity (r the root of
+   two, which rounds less than whole numbers do) `spread` makes six numbers of the pixels, `gather` four outputs of their
+   products with the weights, which ofhkit/ops/native_conv.py makes. In two dimensions 36 products give 16 outputs instead
+   of 144. */
 
 #include "kernel.h"
 
-enum { PRODUCTS = 16 };
+enum { SIDE = 6, STEP = 4, PRODUCTS = SIDE * SIDE };
+#define ROOT 1.41421356237309504880f
 
-static long padded(long width, long rows) { return ((width + 1) / 2 * rows + TILES - 1) / TILES * TILES; }
+static long across(long size) { return (size + STEP - 1) / STEP; }
 
-/* The sixteen panels of the tile rows [top, bottom). */
-static void transform(const job *j, const float *x, float *panels, long top, long bottom) {
+INLINE void spread(vec d[SIDE], const vec x[SIDE]) {
+    vec u = x[4] - 2 * x[2], v = (x[3] - 2 * x[1]) * (ROOT / 2);
+    vec s = x[4] - x[2] / 2, t = (x[3] - x[1] / 2) * ROOT;
+    d[0] = x[0] + x[4] - x[2] * 2.5f;
+    d[1] = u + v, d[2] = u - v, d[3] = s + t, d[4] = s - t;
+    d[5] = x[1] + x[5] - x[3] * 2.5f;
+}
+
+INLINE void gather(vec y[STEP], const vec m[SIDE]) {
+    vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+    y[0] = m[0] + a + c;
+    y[1] = b * (ROOT / 2) + d * ROOT;
+    y[2] = a / 2 + c * 2;
+    y[3] = b * (ROOT / 4) + d * (2 * ROOT) + m[5];
+}
+
+/* The 36 panels, `size` floats apart, of the tile rows [top, bottom). */
+static void transform(const job *j, const float *x, float *panels, long size, long top, long bottom) {
     static const float zero[MAX_CHANNELS];
-    long wide = (j->width + 1) / 2, room = padded(j->width, j->rows), size = room * j->in;
+    float *out = panels;
     for (long row = top; row < bottom; row++)
-        for (long tile = 0; tile < wide; tile++) {
-            const float *near[4][4];
-            for (int a = 0; a < 4; a++)
-                for (int b = 0; b < 4; b++) {
-                    long v = 2 * row + a - 1, h = 2 * tile + b - 1;
+        for (long tile = 0; tile < across(j->width); tile++) {
+            const float *near[SIDE][SIDE];
+            for (int a = 0; a < SIDE; a++)
+                for (int b = 0; b < SIDE; b++) {
+                    long v = STEP * row + a - 1, h = STEP * tile + b - 1;
                     int inside = v >= 0 && v < j->height && h >= 0 && h < j->width;
                     near[a][b] = inside ? x + (v * j->width + h) * j->in : zero;
                 }
-            float *d = panels + ((row - top) * wide + tile) * j->in;
-            for (long c = 0; c < j->in; c += LANES, d += LANES) {
-                vec part[4][4];
-#pragma GCC unroll 4
-                for (int a = 0; a < 4; a++) {
-                    vec x0 = LOAD(near[a][0] + c), x1 = LOAD(near[a][1] + c);
-                    vec x2 = LOAD(near[a][2] + c), x3 = LOAD(near[a][3] + c);
-                    part[a][0] = x0 - x2, part[a][1] = x1 + x2, part[a][2] = x2 - x1, part[a][3] = x1 - x3;
+            for (long c = 0; c < j->in; c += LANES, out += LANES) {
+                vec part[SIDE][SIDE], line[SIDE];
+#pragma GCC unroll 6
+                for (int b = 0; b < SIDE; b++) {
+#pragma GCC unroll 6
+                    for (int a = 0; a < SIDE; a++) line[a] = LOAD(near[a][b] + c);
+                    spread(part[b], line);
                 }
-#pragma GCC unroll 4
-                for (int b = 0; b < 4; b++) {
-                    STORE(d + b * size) = part[0][b] - part[2][b];
-                    STORE(d + (4 + b) * size) = part[1][b] + part[2][b];
-                    STORE(d + (8 + b) * size) = part[2][b] - part[1][b];
-                    STORE(d + (12 + b) * size) = part[1][b] - part[3][b];
+#pragma GCC unroll 6
+                for (int a = 0; a < SIDE; a++) {
+                    vec d[SIDE];
+#pragma GCC unroll 6
+                    for (int b = 0; b < SIDE; b++) line[b] = part[b][a];
+                    spread(d, line);
+#pragma GCC unroll 6
+                    for (int b = 0; b < SIDE; b++) STORE(out + (SIDE * a + b) * size) = d[b];
                 }
             }
         }
-    for (int panel = 0; panel < PRODUCTS; panel++)
-        for (long k = (bottom - top) * wide * j->in; k < size; k++) panels[panel * size + k] = 0;
 }
 
-/* One block of channels of a tile's four outputs, from the sixteen products that lie `size` apart. */
+/* One block of channels of a tile's outputs, from the products, which lie `size` floats apart. */
 static void combine(const job *j, const float *sums, long size, long image, long row, long tile, long channel) {
     for (long lane = 0; lane < BLOCK; lane += LANES) {
-        vec part[2][4], bias = LOAD(j->bias + channel + lane);
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++) {
-            const float *m = sums + b * size + lane;
-            vec m1 = LOAD(m + 4 * size), m2 = LOAD(m + 8 * size);
-            part[0][b] = LOAD(m) + m1 + m2;
-            part[1][b] = m1 - m2 - LOAD(m + 12 * size);
+        vec part[SIDE][STEP], line[SIDE], bias = LOAD(j->bias + channel + lane);
+#pragma GCC unroll 6
+        for (int b = 0; b < SIDE; b++) {
+#pragma GCC unroll 6
+            for (int a = 0; a < SIDE; a++) line[a] = LOAD(sums + (SIDE * a + b) * size + lane);
+            gather(part[b], line);
         }
-        for (int a = 0; a < 2; a++) {
-            vec *m = part[a], out[2] = {m[0] + m[1] + m[2] + bias, m[1] - m[2] - m[3] + bias};
-            for (int b = 0; b < 2; b++) {
-                long v = 2 * row + a, h = 2 * tile + b;
-                if (v >= j->height || h >= j->width) continue;
-                long at = ((image * j->height + v) * j->width + h) * j->out + channel + lane;
-                if (j->skip) out[b] += LOAD(j->skip + at);
-                STORE(j->y + at) = j->relu ? rectified(out[b]) : out[b];
+        for (int a = 0; a < min(STEP, j->height - STEP * row); a++) {
+            long at = ((image * j->height + STEP * row + a) * j->width + STEP * tile) * j->out + channel + lane;
+            vec y[STEP];
+#pragma GCC unroll 6
+            for (int b = 0; b < SIDE; b++) line[b] = part[b][a];
+            gather(y, line);
+            for (int b = 0; b < min(STEP, j->width - STEP * tile); b++, at += j->out) {
+                vec out = y[b] + bias;
+                if (j->skip) out += LOAD(j->skip + at);
+                STORE(j->y + at) = j->relu ? rectified(out) : out;
             }
         }
     }
 }
 
-static void from_zero(const float *a, long in, const float *weight, float *out) { product(a, in, weight, 0, out); }
+/* a (count, in) x weight (in, BLOCK) -> out (count, BLOCK). */
+static void rows(const float *a, long count, long in, const float *weight, float *out) {
+    batch b = {.first = {0}, .second = {0}};
+    for (long t = 0; t < count; t += TILES) {
+        long some = min(TILES, count - t);
+        for (long m = 0; m < some; m++) b.a[m] = a + (t + m) * in, b.out[m] = out + (t + m) * BLOCK;
+        product(&b, some, in, 1, weight, BLOCK, 0);
+    }
+}
 
 static void strip(const job *j, float *scratch, long image, long strip, long group) {
-    long wide = (j->width + 1) / 2, room = padded(j->width, j->rows), blocks = j->out / BLOCK;
-    long top = strip * j->rows, bottom = min(top + j->rows, (j->height + 1) / 2);
-    float *sums = scratch + PRODUCTS * room * j->in;
-    transform(j, j->x + image * j->height * j->width * j->in, scratch, top, bottom);
+    long wide = across(j->width), room = wide * j->rows, blocks = j->out / BLOCK;
+    long top = strip * j->rows, bottom = min(top + j->rows, across(j->height));
+    long near = apart(room * j->in), far = apart(room * BLOCK);
+    float *sums = scratch + PRODUCTS * near;
+    transform(j, j->x + image * j->height * j->width * j->in, scratch, near, top, bottom);
     for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++) {
         for (long k = 0; k < PRODUCTS; k++)
-            for (long tile = 0; tile < (bottom - top) * wide; tile += TILES)
-                from_zero(scratch + (k * room + tile) * j->in, j->in,
-                          j->weight + (block * PRODUCTS + k) * j->in * BLOCK, sums + (k * room + tile) * BLOCK);
+            rows(scratch + k * near, (bottom - top) * wide, j->in, j->weight + (block * PRODUCTS + k) * j->in * BLOCK,
+                 sums + k * far);
         for (long row = top; row < bottom; row++)
             for (long tile = 0; tile < wide; tile++)
-                combine(j, sums + ((row - top) * wide + tile) * BLOCK, room * BLOCK, image, row, tile, block * BLOCK);
+                combine(j, sums + ((row - top) * wide + tile) * BLOCK, far, image, row, tile, block * BLOCK);
     }
 }
 
 /* Floats of working memory that one thread needs. */
-long ofhkit_conv_room(long width, long in, long rows) { return padded(width, rows) * PRODUCTS * (in + BLOCK); }
+long ofhkit_conv_room(long width, long in, long rows) {
+    return PRODUCTS * (apart(across(width) * rows * in) + apart(across(width) * rows * BLOCK));
+}
 
 /* x (count, height, width, in) -> y (count, height, width, out), to which `skip` is added before the ReLU; it may be
-   null or y itself. weight (out / BLOCK, 16, in, BLOCK); the rest as for ofhkit_upsample_conv. */
+   null or y itself. weight (out / BLOCK, 36, in, BLOCK); the rest as for ofhkit_upsample_conv. */
 void ofhkit_conv(const float *x, const float *weight, const float *bias, const float *skip, float *y, float *scratch,
                  long count, long height, long width, long in, long out, long rows, long groups, int relu,
                  int threads) {
-    long strips = ((height + 1) / 2 + rows - 1) / rows, room = ofhkit_conv_room(width, in, rows);
+    long strips = (across(height) + rows - 1) / rows, room = ofhkit_conv_room(width, in, rows);
     job j = {strip, x, weight, bias, skip, y, scratch, height, width, in, out, rows, strips, groups,
              count * strips * groups, room, relu, threads, 0};
     share(&j);

@@ -1,13 +1,13 @@
-/* What the kernels share: the product of a few tiles' channels with a block of weights, and the work of threads.
+/* What the kernels share: products of a few tiles' channels with a block of weights, and the work of threads.
 
-   Built by ofhkit/ops/native.py at run time; threads are those of the OpenMP runtime that torch has loaded. */
+   Built by ofhkit/ops/jit_c.py at run time; threads are those of the OpenMP runtime that torch has loaded. */
 
 #include <string.h>
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(OFHKIT_WIDE)
 enum { LANES = 16, TILES = 8 };
 #else
-enum { LANES = 8, TILES = 4 };
+enum { LANES = 8, TILES = 6 }; /* 6 x 2 sums, two weights and a pixel: fifteen of sixteen registers */
 #endif
 enum { BLOCK = 2 * LANES, MAX_CHANNELS = 4096 };
 
@@ -27,6 +27,12 @@ typedef struct job {
     long next;
 } job;
 
+/* Tiles that are multiplied together: their channels, the sums they start from (or null), and where the results go. */
+typedef struct batch {
+    const float *a[TILES], *first[TILES], *second[TILES];
+    float *out[TILES];
+} batch;
+
 extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned);
 extern int omp_get_thread_num(void);
 
@@ -36,37 +42,45 @@ INLINE long min(long a, long b) { return a < b ? a : b; }
 /* Keeps what is no number. */
 INLINE vec rectified(vec v) { return (vec)((ivec)v & ~(ivec)(v < (vec){0})); }
 
-INLINE void multiply(vec sum[TILES][2], const float *a, long in, const float *weight) {
-    for (long k = 0; k < in; k++) {
-        vec w0 = LOAD(weight + k * BLOCK), w1 = LOAD(weight + k * BLOCK + LANES);
+/* Floats from one panel to the next: never a multiple of a page, so that panels do not push one another out. */
+INLINE long apart(long floats) { return (floats + 1023) / 1024 * 1024 + 16; }
+
+INLINE void multiply(int tiles, const batch *b, long in, long step, const float *weight, long line, int relu) {
+    vec sum[TILES][2];
 #pragma GCC unroll 8
-        for (int m = 0; m < TILES; m++) {
-            vec pixel = a[m * in + k] - (vec){0};
+    for (int m = 0; m < tiles; m++)
+#pragma GCC unroll 2
+        for (int n = 0; n < 2; n++) {
+            sum[m][n] = b->first[0] ? LOAD(b->first[m] + n * LANES) : (vec){0};
+            if (b->second[0]) sum[m][n] += LOAD(b->second[m] + n * LANES);
+        }
+    for (long k = 0; k < in; k++) {
+        vec w0 = LOAD(weight + k * line), w1 = LOAD(weight + k * line + LANES);
+#pragma GCC unroll 8
+        for (int m = 0; m < tiles; m++) {
+            vec pixel = b->a[m][k * step] - (vec){0};
             sum[m][0] += pixel * w0;
             sum[m][1] += pixel * w1;
         }
     }
+#pragma GCC unroll 8
+    for (int m = 0; m < tiles; m++)
+#pragma GCC unroll 2
+        for (int n = 0; n < 2; n++) STORE(b->out[m] + n * LANES) = relu ? rectified(sum[m][n]) : sum[m][n];
 }
 
-/* The sums start from zero, from one earlier result, or from two. */
-INLINE void start(vec sum[TILES][2], const float *first, const float *second) {
-#pragma GCC unroll 8
-    for (int m = 0; m < TILES; m++)
-#pragma GCC unroll 2
-        for (int n = 0; n < 2; n++) {
-            sum[m][n] = first ? LOAD(first + m * BLOCK + n * LANES) : (vec){0};
-            if (second) sum[m][n] += LOAD(second + m * BLOCK + n * LANES);
-        }
-}
-
-INLINE void product(const float *a, long in, const float *weight, const float *first, float *out) {
-    vec sum[TILES][2];
-    start(sum, first, 0);
-    multiply(sum, a, in, weight);
-#pragma GCC unroll 8
-    for (int m = 0; m < TILES; m++)
-#pragma GCC unroll 2
-        for (int n = 0; n < 2; n++) STORE(out + m * BLOCK + n * LANES) = sum[m][n];
+/* The product of `count` tiles; the last may be repeated. From channel to channel it is `step` floats in the tiles and
+   `line` floats in the weights. */
+static void product(batch *b, long count, long in, long step, const float *weight, long line, int relu) {
+    long all = count <= 2 ? 2 : count <= 4 ? 4 : TILES;
+    for (long m = count; m < all; m++)
+        b->a[m] = b->a[m - 1], b->first[m] = b->first[m - 1], b->second[m] = b->second[m - 1], b->out[m] = b->out[m - 1];
+    if (all == 2)
+        multiply(2, b, in, step, weight, line, relu);
+    else if (all == 4)
+        multiply(4, b, in, step, weight, line, relu);
+    else
+        multiply(TILES, b, in, step, weight, line, relu);
 }
 
 static void work(void *argument) {

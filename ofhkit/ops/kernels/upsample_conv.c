@@ -10,41 +10,18 @@
 
 enum { PANELS = 9, PRODUCTS = 25 };
 
-static void from_zero(const float *a, long in, const float *weight, float *out) {
-    product(a, in, weight, 0, out);
-}
-
-static void from_sum(const float *a, long in, const float *weight, const float *first, float *out) {
-    product(a, in, weight, first, out);
-}
-
-static void finish(const float *a, long in, const float *weight, const float *first, const float *second,
-                   float *y, long step, long count, int relu) {
-    vec sum[TILES][2];
-    start(sum, first, second);
-    multiply(sum, a, in, weight);
-#pragma GCC unroll 8
-    for (int m = 0; m < TILES; m++)
-#pragma GCC unroll 2
-        for (int n = 0; n < 2; n++) {
-            if (relu) sum[m][n] = rectified(sum[m][n]);
-            if (m < count) STORE(y + m * step + n * LANES) = sum[m][n];
-        }
-}
-
-static long padded(long width) { return (width / 2 + TILES) / TILES * TILES + 1; }
+static long across(long size) { return size / 2 + 1; }
 
 /* The tiles [first, last) of which output p, at 4t-1+p, lies inside an output of 2*size. */
 static long first(int p) { return p == 0; }
 static long last(int p, long size) { return 2 * size < p ? 0 : (2 * size - p) / 4 + 1; }
 
 /* The nine products of (m, l-m, r-m) along both axes, for the tile rows [top, bottom). */
-static void transform(const job *j, const float *x, float *panels, long top, long bottom) {
+static void transform(const job *j, const float *x, float *panels, long size, long top, long bottom) {
     static const float zero[MAX_CHANNELS];
-    long wide = padded(j->width), size = j->rows * wide * j->in;
-    for (long row = top; row < bottom; row++) {
-        float *line = panels + (row - top) * wide * j->in;
-        for (long tile = 0; tile <= j->width / 2; tile++) {
+    float *d = panels;
+    for (long row = top; row < bottom; row++)
+        for (long tile = 0; tile < across(j->width); tile++) {
             const float *near[3][3];
             for (int a = 0; a < 3; a++)
                 for (int b = 0; b < 3; b++) {
@@ -52,15 +29,16 @@ static void transform(const job *j, const float *x, float *panels, long top, lon
                     int inside = v >= 0 && v < j->height && h >= 0 && h < j->width;
                     near[a][b] = inside ? x + (v * j->width + h) * j->in : zero;
                 }
-            for (long c = 0; c < j->in; c += LANES) {
-                float *d = line + tile * j->in + c;
+            for (long c = 0; c < j->in; c += LANES, d += LANES) {
                 vec part[3][3];
+#pragma GCC unroll 3
                 for (int a = 0; a < 3; a++) {
                     vec middle = LOAD(near[a][1] + c);
                     part[a][0] = middle;
                     part[a][1] = LOAD(near[a][0] + c) - middle;
                     part[a][2] = LOAD(near[a][2] + c) - middle;
                 }
+#pragma GCC unroll 3
                 for (int b = 0; b < 3; b++) {
                     STORE(d + b * size) = part[1][b];
                     STORE(d + (3 + b) * size) = part[0][b] - part[1][b];
@@ -68,70 +46,70 @@ static void transform(const job *j, const float *x, float *panels, long top, lon
                 }
             }
         }
-        for (int panel = 0; panel < PANELS; panel++)
-            for (long k = (j->width / 2 + 1) * j->in; k < wide * j->in; k++) line[panel * size + k] = 0;
-    }
 }
 
-/* One block of output channels of the tile rows [top, bottom). */
-static void products(const job *j, const float *panels, float *sums, float *y, long block, long top, long bottom) {
-    long in = j->in, wide = padded(j->width), size = j->rows * wide * in, room = j->rows * wide * BLOCK;
-    long columns = (j->width + 1) / 2, centred = min(bottom, (j->height + 1) / 2);
-    const float *weight = j->weight + block * PRODUCTS * in * BLOCK, *bias = j->bias + block * BLOCK;
-    float *centre = sums, *vertical = sums + room, *horizontal = sums + 5 * room;
-#define AT(row, tile) (((row) - top) * wide + (tile))
-#define PANEL(a, b, row, tile) (panels + (3 * (a) + (b)) * size + AT(row, tile) * in)
-#define WEIGHT(product) (weight + (product) * in * BLOCK)
-    for (long row = top; row < bottom; row++) {
-        for (long tile = 0; tile < wide; tile++) memcpy(centre + AT(row, tile) * BLOCK, bias, sizeof(float) * BLOCK);
-        for (long tile = 0; row < centred && tile < columns; tile += TILES) {
-            float *out = centre + AT(row, tile) * BLOCK;
-            from_sum(PANEL(0, 0, row, tile), in, WEIGHT(0), out, out);
+typedef struct area { long top, bottom, left, right; } area;
+
+/* The product of the tiles of an area of the strip: their channels in `panel`, the sums they start from (or null;
+   `step` floats from tile to tile in the first), and where the results go, `down` and `aside` floats apart. */
+static void over(const job *j, area t, const float *panel, const float *weight, const float *first, long step,
+                 const float *second, float *out, long down, long aside, int relu) {
+    batch b;
+    long count = 0;
+    b.first[0] = first, b.second[0] = second;
+    for (long row = t.top; row < t.bottom; row++)
+        for (long tile = t.left; tile < t.right; tile++) {
+            long at = row * across(j->width) + tile;
+            b.a[count] = panel + at * j->in;
+            if (first) b.first[count] = first + at * step;
+            if (second) b.second[count] = second + at * BLOCK;
+            b.out[count++] = out + row * down + tile * aside;
+            if (count == TILES) product(&b, count, j->in, 1, weight, BLOCK, relu), count = 0;
         }
-    }
-    for (int p = 0; p < 4; p++) {
-        float *v = vertical + p * room, *h = horizontal + p * room;
-        for (long row = max(top, first(p)); row < min(bottom, last(p, j->height)); row++) {
-            for (long tile = 0; tile < columns; tile += TILES)
-                from_sum(PANEL(1 + p / 2, 0, row, tile), in, WEIGHT(1 + p), centre + AT(row, tile) * BLOCK,
-                         v + AT(row, tile) * BLOCK);
-            if (j->width % 2 == 0) memcpy(v + AT(row, columns) * BLOCK, bias, sizeof(float) * BLOCK);
-        }
-        for (long row = top; row < centred; row++)
-            for (long tile = first(p); tile < last(p, j->width); tile += TILES)
-                from_zero(PANEL(0, 1 + p / 2, row, tile), in, WEIGHT(5 + p), h + AT(row, tile) * BLOCK);
-        if (centred < bottom) memset(h + AT(centred, 0) * BLOCK, 0, sizeof(float) * wide * BLOCK);
-    }
-    for (int p = 0; p < 4; p++)
-        for (int q = 0; q < 4; q++)
-            for (long row = max(top, first(p)); row < min(bottom, last(p, j->height)); row++)
-                for (long tile = first(q), end = last(q, j->width); tile < end; tile += TILES)
-                    finish(PANEL(1 + p / 2, 1 + q / 2, row, tile), in, WEIGHT(9 + 4 * p + q),
-                           vertical + p * room + AT(row, tile) * BLOCK, horizontal + q * room + AT(row, tile) * BLOCK,
-                           y + ((4 * row - 1 + p) * 2 * j->width + 4 * tile - 1 + q) * j->out + block * BLOCK,
-                           4 * j->out, end - tile, j->relu);
+    if (count) product(&b, count, j->in, 1, weight, BLOCK, relu);
 }
 
 static void strip(const job *j, float *scratch, long image, long strip, long group) {
-    long blocks = j->out / BLOCK, top = strip * j->rows, bottom = min(top + j->rows, j->height / 2 + 1);
-    float *sums = scratch + PANELS * j->rows * padded(j->width) * j->in;
-    transform(j, j->x + image * j->height * j->width * j->in, scratch, top, bottom);
-    for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++)
-        products(j, scratch, sums, j->y + image * 4 * j->height * j->width * j->out, block, top, bottom);
+    long wide = across(j->width), blocks = j->out / BLOCK, top = strip * j->rows;
+    long rows = min(j->rows, across(j->height) - top), line = wide * BLOCK;
+    long near = apart(j->rows * wide * j->in), far = apart(j->rows * wide * BLOCK);
+    float *sums = scratch + PANELS * near, *vertical = sums + far, *horizontal = sums + 5 * far;
+    float *y = j->y + image * 4 * j->height * j->width * j->out;
+    area all = {0, rows, 0, wide};
+    transform(j, j->x + image * j->height * j->width * j->in, scratch, near, top, top + rows);
+    for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++) {
+        const float *weight = j->weight + block * PRODUCTS * j->in * BLOCK;
+#define PANEL(a, b) (scratch + (3 * (a) + (b)) * near)
+#define WEIGHT(product) (weight + (product) * j->in * BLOCK)
+        over(j, all, PANEL(0, 0), WEIGHT(0), j->bias + block * BLOCK, 0, 0, sums, line, BLOCK, 0);
+        for (int p = 0; p < 4; p++) {
+            area inner = {max(0, first(p) - top), min(rows, last(p, j->height) - top), 0, wide};
+            over(j, inner, PANEL(1 + p / 2, 0), WEIGHT(1 + p), sums, BLOCK, 0, vertical + p * far, line, BLOCK, 0);
+            inner = (area){0, rows, first(p), last(p, j->width)};
+            over(j, inner, PANEL(0, 1 + p / 2), WEIGHT(5 + p), 0, 0, 0, horizontal + p * far, line, BLOCK, 0);
+        }
+        for (int p = 0; p < 4; p++)
+            for (int q = 0; q < 4; q++) {
+                area inner = {max(0, first(p) - top), min(rows, last(p, j->height) - top), first(q), last(q, j->width)};
+                long at = (4 * top - 1 + p) * 2 * j->width - 1 + q;
+                over(j, inner, PANEL(1 + p / 2, 1 + q / 2), WEIGHT(9 + 4 * p + q), vertical + p * far, BLOCK,
+                     horizontal + q * far, y + at * j->out + block * BLOCK, 8 * j->width * j->out, 4 * j->out, j->relu);
+            }
+    }
 }
 
 long ofhkit_block(void) { return BLOCK; }
 
 /* Floats of working memory that one thread needs. */
 long ofhkit_upsample_conv_room(long width, long in, long rows) {
-    return (rows * padded(width) * PANELS * (in + BLOCK) + 15) / 16 * 16;
+    return PANELS * (apart(rows * across(width) * in) + apart(rows * across(width) * BLOCK));
 }
 
 /* x (count, height, width, in) -> y (count, 2 height, 2 width, out); weight (out / BLOCK, 25, in, BLOCK); `rows` tile
    rows at a time, the output channels in `groups`; `in` and `out` are multiples of BLOCK, `in` at most MAX_CHANNELS. */
 void ofhkit_upsample_conv(const float *x, const float *weight, const float *bias, float *y, float *scratch, long count,
                           long height, long width, long in, long out, long rows, long groups, int relu, int threads) {
-    long strips = (height / 2 + rows) / rows, room = ofhkit_upsample_conv_room(width, in, rows);
+    long strips = (across(height) + rows - 1) / rows, room = ofhkit_upsample_conv_room(width, in, rows);
     job j = {strip, x, weight, bias, 0, y, scratch, height, width, in, out, rows, strips, groups,
              count * strips * groups, room, relu, threads, 0};
     share(&j);

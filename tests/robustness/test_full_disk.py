@@ -100,19 +100,18 @@ def sizes(folder: Path) -> dict[str, int]:
     ("tool", "levels"),
     [("train.py", 1), ("infer.py", 1), *(pytest.param(tool, 20, marks=pytest.mark.long) for tool in TOOLS)],
 )
-def test_a_full_disk_is_one_sentence(tool, levels, things, tmp_path):
+def test_a_full_disk_is_one_sentence(tool, levels, things, tmp_path, counts):
     (tmp_path / "whole").mkdir()
     done = start(tool, things, tmp_path / "whole")
     assert done.returncode == 0, done.stderr
     wanted = sizes(tmp_path / "whole")
     used = sum(-(-size // PAGE) * PAGE for size in wanted.values()) + PAGE * len(wanted)
-    codes = []
-    for level in range(levels):
+    counts = counts(f"full disk, {tool}")
+    for level in range(counts["cases"], levels):
         share = (level + 0.5) / levels
         with disk(tmp_path / "small", round(used * share)) as mounted:
             most = None if mounted else round(max(wanted.values()) * share)
             done = start(tool, things, tmp_path / "small", most)
-            codes.append(done.returncode)
             assert "Traceback" not in done.stderr, done.stderr
             assert done.returncode in (0, 1, 2), done.stderr
             if done.returncode == 0:
@@ -122,4 +121,6 @@ def test_a_full_disk_is_one_sentence(tool, levels, things, tmp_path):
             for file in (tmp_path / "small").rglob("*"):
                 if file.is_file() and not file.name.endswith(".tmp"):
                     check_whole(file)
-    assert set(codes) - {0}, "no level was too small"
+        counts.add(cases=1, said_in_one_sentence=bool(done.returncode), finished_nevertheless=not done.returncode)
+    assert counts["said in one sentence"], "no level was too small"
+    counts.done()

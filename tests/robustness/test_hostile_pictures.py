@@ -52,13 +52,15 @@ def test_mutated_pictures_are_read_or_refused(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_two_thousand_mutated_pictures(tmp_path, request):
-    key = "ofhkit/robustness/pictures"
-    for part in range(request.config.cache.get(key, 0), LONG // PART):
-        folder = tmp_path / str(part)
+def test_two_thousand_mutated_pictures(tmp_path, counts):
+    counts = counts("pictures")
+    while counts["cases"] < LONG:
+        seed = 1 + counts["cases"] // PART
+        folder = tmp_path / str(seed)
         folder.mkdir()
-        found = put_through("pictures", fill(folder, mutated(PART, seed=part + 1)))
+        found = put_through("pictures", fill(folder, mutated(PART, seed)))
         assert wrong(found) == {}
-        print(part, Counter(outcome for outcome, *_ in found.values()))
-        request.config.cache.set(key, part + 1)
-    request.config.cache.set(key, 0)
+        ends = Counter(outcome for outcome, *_ in found.values())
+        counts.add(cases=PART, read=ends["ok"], refused=ends["refused"])
+        counts.add(most_MB=round(max(memory for *_, memory in found.values())))
+    counts.done()

@@ -70,7 +70,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_a_killed_training_ends_bit_equal(tmp_path, kills):
+def test_a_killed_training_ends_bit_equal(tmp_path, kills, counts):
     pack = tmp_path / "pack"
     raw = MadeCelebA(20).flat(tmp_path / "raw")
     subprocess.run([sys.executable, TOOL, "--root", raw, "--out", pack, "--workers", "0"], env=ENVIRONMENT, check=True)
@@ -79,23 +79,24 @@ def test_a_killed_training_ends_bit_equal(tmp_path, kills):
     reference = Killer(command(config, pack, whole), 0)
     reference.measure(whole)
     expected = load_file(whole / "ofhnet_tiny/model.safetensors")
-    done = in_a_save = number = 0
-    while done < kills:
+    counts = counts("SIGKILL of a training")
+    while counts["cases"] < kills:
+        number = counts.get("runs that ended bit equal", 0)
         work = tmp_path / f"work{number}"
-        killer = Killer(command(config, pack, work), kills - done, seed=number)
+        killer = Killer(command(config, pack, work), kills - counts["cases"], seed=number)
         killer.first, killer.last = reference.first, reference.last
         killer.until_done(work)
         found = load_file(work / "ofhnet_tiny/model.safetensors")
         assert found.keys() == expected.keys()
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
         assert not [path for path in work.rglob("*") if path.suffix in (".tmp", ".pth")]
-        done, in_a_save, number = done + killer.killed, in_a_save + killer.in_a_save, number + 1
-    print(f"{done} kills, {in_a_save} of them in a save, {number} trainings")
-    assert number < 20 + kills
+        counts.add(cases=killer.killed, in_a_save=killer.in_a_save, runs_that_ended_bit_equal=1)
+        assert number < 20 + kills
+    counts.done()
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_a_killed_preparation_ends_byte_equal(tmp_path, kills):
+def test_a_killed_preparation_ends_byte_equal(tmp_path, kills, counts):
     raw = MadeCelebA(20 if kills < 50 else 200).flat(tmp_path / "raw")
     whole = tmp_path / "whole"
     arguments = [sys.executable, TOOL, "--root", raw, "--workers", "0", "--out"]
@@ -103,14 +104,15 @@ def test_a_killed_preparation_ends_byte_equal(tmp_path, kills):
     reference.measure(whole)
     expected = {name: (whole / name).read_bytes() for name in PACK if name != "index.npz"}
     index = dict(np.load(whole / "index.npz"))
-    done = number = 0
-    while done < kills:
+    counts = counts("SIGKILL of a preparation")
+    while counts["cases"] < kills:
+        number = counts.get("runs that ended byte equal", 0)
         out = tmp_path / f"pack{number}"
-        killer = Killer([*arguments, out], kills - done, seed=number)
+        killer = Killer([*arguments, out], kills - counts["cases"], seed=number)
         killer.first, killer.last = reference.first, reference.last
         killer.until_done(out)
         assert {name: (out / name).read_bytes() for name in expected} == expected
         assert all(np.array_equal(array, index[name]) for name, array in np.load(out / "index.npz").items())
-        done, number = done + killer.killed, number + 1
-    print(f"{done} kills, {number} preparations")
-    assert number < 20 + kills
+        counts.add(cases=killer.killed, in_a_save=killer.in_a_save, runs_that_ended_byte_equal=1)
+        assert number < 20 + kills
+    counts.done()

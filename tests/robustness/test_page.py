@@ -205,10 +205,9 @@ def test_it_stops_while_a_visitor_listens(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_two_hundred_requests_made_from_seeds(server, visitor, paths, face, request):
-    cache, key = request.config.cache, "page/next_seed"
-    for seed in range(cache.get(key, 0), 200):
-        cache.set(key, seed)
+def test_two_hundred_requests_made_from_seeds(server, visitor, paths, face, counts):
+    counts = counts("requests to the page")
+    for seed in range(counts["cases"], 200):
         rng = random.Random(seed)
         [path] = visitor.upload(("face.png", face))
         method, address, options = mutate(rng, visitor, paths, path)
@@ -219,7 +218,9 @@ def test_two_hundred_requests_made_from_seeds(server, visitor, paths, face, requ
             text = "".join(map(json.dumps, visitor.messages(session)))
             assert str(server.temporary) not in text, seed
             assert "Traceback" not in text, seed
-    cache.set(key, 0)
+        taken = answer.status_code == 200
+        counts.add(cases=1, taken=taken, refused=not taken)
+    counts.done()
 
 
 def session_of(options):
@@ -231,7 +232,7 @@ def session_of(options):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_eight_visitors_and_flat_memory(server, face):
+def test_eight_visitors_and_flat_memory(server, face, counts):
     """After a fifth of the time the memory has its size: what comes later is no more than noise."""
     end, memory, done = time.monotonic() + 60 * MINUTES, [], [0] * 8
     stop = threading.Event()
@@ -245,6 +246,7 @@ def test_eight_visitors_and_flat_memory(server, face):
                 files = [file_data(handle) for handle in handles]
                 assert "data:image" in visitor.ask(event, data(files if many else files[0]), session=f"client{number}")
                 done[number] += 1
+                time.sleep(rng.uniform(0, 4))  # while the result is looked at
 
     with ThreadPoolExecutor(8) as pool:
         visits = [pool.submit(visit, number) for number in range(8)]
@@ -255,7 +257,11 @@ def test_eight_visitors_and_flat_memory(server, face):
                 stop.set()
     for visit in visits:
         visit.result()
-    warm, rest = memory[: len(memory) // 5], memory[len(memory) // 5 :]
-    print(f"{sum(done)} events, {memory[0]} MB at first, {np.median(warm)} MB warm, {memory[-1]} MB at the end")
-    assert np.median(rest[-len(rest) // 4 :]) < np.median(rest[: len(rest) // 4]) + 100, memory
+    rest = memory[len(memory) // 5 :]
+    print(f"server's MB every ten seconds: {memory}")
+    first, last = (int(np.median(part)) for part in (rest[: len(rest) // 4], rest[-len(rest) // 4 :]))
+    assert last < first + 100, memory
     check(server, "")
+    counts = counts("eight visitors of the page")
+    counts.add(cases=sum(done), MB_in_the_server_once_warm=first, MB_at_the_end=last)
+    counts.done()

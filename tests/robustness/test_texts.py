@@ -1,18 +1,20 @@
 """The doors of lists, packs and configurations: whatever they say is taken or refused in one sentence, in bounds.
 
-python -m pytest -m long tests/robustness/test_texts.py    # 1,000 of each
+python -m pytest -m long tests/robustness/test_texts.py    # 1,000 of each, and 10 minutes a door
 """
 
 import copy
 import json
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bounded import limited
 from celeba_maker import MadeCelebA
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from pipeline_maker import ROOT, write_pack
 
@@ -23,7 +25,8 @@ from ofhkit.data.packed import PackedFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.training.curriculum import Options, check_run
 
-QUICK, LONG = 40, 1000
+QUICK, ROUND, LONG = 40, 200, 1000
+MINUTES = float(os.environ.get("OFHKIT_DOOR_MINUTES", "10"))
 CONFIGS = [load_config(path).to_dict() for path in sorted((ROOT / "configs").glob("*_celeba.py"))]
 LISTS = ("list_landmarks_align_celeba.txt", "list_eval_partition.txt", "landmarks_68.npz")
 PACK = ("pack.json", "index.npz", "faces.npy")
@@ -34,17 +37,33 @@ plain = st.none() | st.booleans() | numbers | words
 values = st.recursive(plain, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(words, inner, max_size=3))
 
 
-def examples(count: int):
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-    return settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
+@pytest.fixture(params=["quick", pytest.param("long", marks=[pytest.mark.long, pytest.mark.slow])])
+def attack(request, counts):
+    """Puts what a strategy makes through a door: some examples, or by the marker for a time, in rounds with seeds."""
+
+    def run(name, strategy, door) -> None:
+        count = counts(name)
+        long = request.param == "long"
+        while not count["cases"] or (long and (count["cases"] < LONG or count["minutes"] < MINUTES)):
+
+            @seed(count["cases"])
+            @SETTINGS(max_examples=ROUND if long else QUICK)
+            @given(strategy)
+            def one_round(value):
+                refused = refused_in_one_sentence(lambda: door(value))
+                count.update(cases=count["cases"] + 1, refused=count.get("refused", 0) + refused)
+
+            one_round()
+            count.add(cases=0)
+        count.done()
+
+    return run
 
 
-def both(test):
-    """The same test twice: quick, and long by the marker."""
-    return pytest.mark.parametrize("count", [QUICK, pytest.param(LONG, marks=pytest.mark.long)])(test)
+SETTINGS = partial(settings, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-def refused_in_one_sentence(door) -> None:
+def refused_in_one_sentence(door) -> bool:
     """Call it: it returns, or raises OfhkitError with one line."""
     said = ""
     with limited():
@@ -53,6 +72,7 @@ def refused_in_one_sentence(door) -> None:
         except OfhkitError as error:
             said = str(error)
     assert "\n" not in said
+    return bool(said)
 
 
 @st.composite
@@ -74,33 +94,24 @@ def mutated_trees(draw, tree):
     return tree
 
 
-@both
-def test_configurations(count):
-    @examples(count)
-    @given(st.sampled_from(CONFIGS).flatmap(mutated_trees))
-    def attack(tree):
-        def door():
-            check(tree)
-            config = type(load_config(ROOT / "configs/ofhnet_celeba.py"))(copy.deepcopy(tree))
-            check_run(config, Options(device="cpu"))
-            to_json(config)
+def test_configurations(attack):
+    def door(tree):
+        check(tree)
+        config = type(load_config(ROOT / "configs/ofhnet_celeba.py"))(copy.deepcopy(tree))
+        check_run(config, Options(device="cpu"))
+        to_json(config)
 
-        refused_in_one_sentence(door)
-
-    attack()
+    attack("configurations", st.sampled_from(CONFIGS).flatmap(mutated_trees), door)
 
 
-@both
-def test_stored_configurations(tmp_path, count):
+def test_stored_configurations(tmp_path, attack):
     good = to_json(load_config(ROOT / "configs/ofhnet_celeba.py")).encode()
 
-    @examples(count)
-    @given(mutated_bytes(good))
-    def attack(content):
+    def door(content):
         (tmp_path / "config.json").write_bytes(content)
-        refused_in_one_sentence(lambda: from_json(tmp_path / "config.json"))
+        from_json(tmp_path / "config.json")
 
-    attack()
+    attack("stored configurations", mutated_bytes(good), door)
 
 
 @st.composite
@@ -117,37 +128,42 @@ def mutated_bytes(draw, good: bytes):
     return bytes(content[: draw(st.sampled_from([None, None, len(content) // 2]))])
 
 
-@pytest.mark.parametrize("name", LISTS)
-@both
-def test_lists(tmp_path, name, count):
-    root = MadeCelebA(4).flat(tmp_path)
+def mutated_folders(root: Path, names: tuple[str, ...]):
+    """A file's name and what it shall hold, of a folder of good ones; only its start is changed."""
+    good = {name: (root / name).read_bytes() for name in names}
+    return st.sampled_from(names).flatmap(
+        lambda name: mutated_bytes(good[name][:4000]).map(lambda head: (name, head + good[name][4000:]))
+    )
 
-    @examples(count)
-    @given(mutated_bytes((root / name).read_bytes()))
-    def attack(content):
+
+def with_other(root: Path, door):
+    """The same door, for one file of a folder: it is as it was afterwards."""
+
+    def changed(file):
+        name, content = file
+        good = (root / name).read_bytes()
         (root / name).write_bytes(content)
-        refused_in_one_sentence(lambda: find_celeba(root))
+        try:
+            door(root)
+        finally:
+            (root / name).write_bytes(good)
 
-    attack()
+    return changed
 
 
-@pytest.mark.parametrize("name", PACK)
-@both
-def test_packs(tmp_path, name, count):
+def test_lists(tmp_path, attack):
+    root = MadeCelebA(4).flat(tmp_path)
+    attack("annotations and lists", mutated_folders(root, LISTS), with_other(root, find_celeba))
+
+
+def test_packs(tmp_path, attack):
     root = write_pack(tmp_path / "pack")
-    good = (root / name).read_bytes()
 
-    def door():
+    def door(root):
         faces = PackedFaces(root)
         assert faces[len(faces) - 1]["hr"].shape == (3, 128, 128)
 
-    @examples(count)
-    @given(mutated_bytes(good[:4000]).map(lambda head: head + good[4000:]))
-    def attack(content):
-        (root / name).write_bytes(content)
-        refused_in_one_sentence(door)
-
-    attack()
+    attack("packs", mutated_folders(root, PACK), with_other(root, door))
 
 
 def test_what_no_text_file_is(tmp_path):

@@ -1,5 +1,6 @@
 """The door of weights: nobody's file costs more than its size, says what it likes, or answers with nonsense."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ def test_a_good_file_is_taken(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_three_hundred_mutated_files(tmp_path):
+def test_three_hundred_mutated_files(tmp_path, counts):
     found = put_through("weights", fill(tmp_path, mutated(300)))
     assert {name: f for name, f in found.items() if f[0] == "broken" or f[2] > MEGABYTES / 2} == {}
-    outcomes = [outcome for outcome, *_ in found.values()]
-    print({outcome: outcomes.count(outcome) for outcome in set(outcomes)})
+    counts, ends = counts("weights"), Counter(outcome for outcome, *_ in found.values())
+    counts.add(cases=len(found), used=ends["ok"], refused=ends["refused"])
+    counts.add(most_MB=round(max(memory for *_, memory in found.values())))
+    counts.done()

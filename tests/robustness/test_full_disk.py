@@ -7,10 +7,8 @@ A disk of a given size is a tmpfs, where one may be mounted; elsewhere the size 
 
 import json
 import os
-import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,8 @@ import cv2
 import numpy as np
 import pytest
 from celeba_maker import MadeCelebA
-from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, write_config
+from curriculum_maker import OFHNET, ROOT, write_config
+from forked import Job
 from pipeline_maker import FSRCNN, write_pack, write_pipeline
 
 from ofhkit.data.packed import PackedFaces
@@ -67,14 +66,11 @@ def disk(folder: Path, size: int) -> Iterator[bool]:
         shutil.rmtree(folder)
 
 
-def start(tool: str, things: Path, out: Path, most: int | None = None) -> subprocess.CompletedProcess:
-    """Run a tool; with ``most`` no file of it may grow larger."""
+def run(tool: str, things: Path, out: Path, most: int | None = None) -> tuple[int, str]:
+    """Exit code and what was printed of a tool; with ``most`` no file of it may grow larger."""
     arguments = TOOLS[tool].replace("{}", str(things)).replace("OUT", str(out)).split()
-    limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))) if most is not None else None
-    return subprocess.run(
-        [sys.executable, str(ROOT / "tools" / tool), *arguments],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, preexec_fn=limit,
-    )  # fmt: skip
+    job = Job([ROOT / "tools" / tool, *arguments], things / "log", most)
+    return job.wait(), job.said()
 
 
 def check_whole(file: Path) -> None:
@@ -102,8 +98,8 @@ def sizes(folder: Path) -> dict[str, int]:
 )
 def test_a_full_disk_is_one_sentence(tool, levels, things, tmp_path, counts):
     (tmp_path / "whole").mkdir()
-    done = start(tool, things, tmp_path / "whole")
-    assert done.returncode == 0, done.stderr
+    code, said = run(tool, things, tmp_path / "whole")
+    assert code == 0, said
     wanted = sizes(tmp_path / "whole")
     used = sum(-(-size // PAGE) * PAGE for size in wanted.values()) + PAGE * len(wanted)
     counts = counts(f"full disk, {tool}")
@@ -111,16 +107,16 @@ def test_a_full_disk_is_one_sentence(tool, levels, things, tmp_path, counts):
         share = (level + 0.5) / levels
         with disk(tmp_path / "small", round(used * share)) as mounted:
             most = None if mounted else round(max(wanted.values()) * share)
-            done = start(tool, things, tmp_path / "small", most)
-            assert "Traceback" not in done.stderr, done.stderr
-            assert done.returncode in (0, 1, 2), done.stderr
-            if done.returncode == 0:
+            code, said = run(tool, things, tmp_path / "small", most)
+            assert "Traceback" not in said, said
+            assert code in (0, 1, 2), said
+            if code == 0:
                 assert sizes(tmp_path / "small").keys() >= wanted.keys() - {"restored/results.csv"}
             else:
-                assert done.stderr.splitlines()[-1].startswith("error: ") or tool == "infer.py", done.stderr
+                assert said.splitlines()[-1].startswith("error: ") or tool == "infer.py", said
             for file in (tmp_path / "small").rglob("*"):
                 if file.is_file() and not file.name.endswith(".tmp"):
                     check_whole(file)
-        counts.add(cases=1, said_in_one_sentence=bool(done.returncode), finished_nevertheless=not done.returncode)
+        counts.add(cases=1, said_in_one_sentence=bool(code), finished_nevertheless=not code)
     assert counts["said in one sentence"], "no level was too small"
     counts.done()

@@ -4,15 +4,15 @@ python -m pytest -m long tests/robustness/test_kills.py    # 100 kills of each
 """
 
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from celeba_maker import MadeCelebA
-from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
+from curriculum_maker import OFHNET, ROOT, command, write_config
+from forked import Job
 from safetensors.numpy import load_file
 
 TOOL = ROOT / "tools/prepare_celeba.py"
@@ -23,8 +23,8 @@ PACK = ("faces.npy", "index.npz", "pack.json")
 class Killer:
     """Starts a command again and again, and kills it at moments between ``first`` and ``last`` seconds."""
 
-    def __init__(self, arguments: list[str], kills: int, seed: int = 0):
-        self.arguments, self.left = [str(a) for a in arguments], kills
+    def __init__(self, arguments: list[str], log: Path, kills: int = 0, seed: int = 0):
+        self.arguments, self.log, self.left = arguments, log, kills
         self.draw = random.Random(seed)
         self.killed = self.in_a_save = 0
         self.first = self.last = 0.0
@@ -33,10 +33,10 @@ class Killer:
         """Let the command end once; ``started`` exists as soon as it has begun to write."""
         start = time.monotonic()
         job = self._start()
-        while not started.exists() and job.poll() is None:
+        while not started.exists() and job.running:
             time.sleep(0.01)
         self.first = time.monotonic() - start
-        assert job.wait() == 0, job.stderr.read()
+        assert job.wait() == 0, job.said()
         self.last = time.monotonic() - start
 
     def until_done(self, folder: Path) -> None:
@@ -46,44 +46,42 @@ class Killer:
             if self._kill(job, folder):
                 self.left, self.killed = self.left - 1, self.killed + 1
             else:
-                assert job.returncode == 0, job.stderr.read()
+                assert job.wait() == 0, job.said()
                 return
-        assert self._start().wait() == 0
+        job = self._start()
+        assert job.wait() == 0, job.said()
 
-    def _start(self) -> subprocess.Popen:
-        return subprocess.Popen(
-            self.arguments, env=ENVIRONMENT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+    def _start(self) -> Job:
+        return Job(self.arguments, self.log)
 
-    def _kill(self, job: subprocess.Popen, folder: Path) -> bool:
+    def _kill(self, job: Job, folder: Path) -> bool:
         """At a random moment, or, every other time, in the first save after it; False if it has ended before."""
         moment = time.monotonic() + self.draw.uniform(self.first * 0.9, self.last)
         wants_save = self.draw.random() < 0.5
         while time.monotonic() < moment or (wants_save and not (saving := list(folder.rglob(".*.tmp")))):
-            if job.poll() is not None:
+            if not job.running:
                 return False
-            time.sleep(0.001)
+            time.sleep(0.003)
         self.in_a_save += bool(wants_save and saving)
         job.kill()
-        job.wait()
-        return True
+        return job.process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_a_killed_training_ends_bit_equal(tmp_path, kills, counts):
     pack = tmp_path / "pack"
     raw = MadeCelebA(20).flat(tmp_path / "raw")
-    subprocess.run([sys.executable, TOOL, "--root", raw, "--out", pack, "--workers", "0"], env=ENVIRONMENT, check=True)
+    assert Job([TOOL, "--root", raw, "--out", pack, "--workers", "0"], tmp_path / "log").wait() == 0
     config = write_config(tmp_path, "ofhnet", "OFHNet", OFHNET)
     whole = tmp_path / "whole"
-    reference = Killer(command(config, pack, whole), 0)
+    reference = Killer(command(config, pack, whole)[1:], tmp_path / "log")
     reference.measure(whole)
     expected = load_file(whole / "ofhnet_tiny/model.safetensors")
     counts = counts("SIGKILL of a training")
     while counts["cases"] < kills:
         number = counts.get("runs that ended bit equal", 0)
         work = tmp_path / f"work{number}"
-        killer = Killer(command(config, pack, work), kills - counts["cases"], seed=number)
+        killer = Killer(command(config, pack, work)[1:], tmp_path / "log", kills - counts["cases"], number)
         killer.first, killer.last = reference.first, reference.last
         killer.until_done(work)
         found = load_file(work / "ofhnet_tiny/model.safetensors")
@@ -99,8 +97,8 @@ def test_a_killed_training_ends_bit_equal(tmp_path, kills, counts):
 def test_a_killed_preparation_ends_byte_equal(tmp_path, kills, counts):
     raw = MadeCelebA(20 if kills < 50 else 200).flat(tmp_path / "raw")
     whole = tmp_path / "whole"
-    arguments = [sys.executable, TOOL, "--root", raw, "--workers", "0", "--out"]
-    reference = Killer([*arguments, whole], 0)
+    arguments = [TOOL, "--root", raw, "--workers", "0", "--out"]
+    reference = Killer([*arguments, whole], tmp_path / "log")
     reference.measure(whole)
     expected = {name: (whole / name).read_bytes() for name in PACK if name != "index.npz"}
     index = dict(np.load(whole / "index.npz"))
@@ -108,7 +106,7 @@ def test_a_killed_preparation_ends_byte_equal(tmp_path, kills, counts):
     while counts["cases"] < kills:
         number = counts.get("runs that ended byte equal", 0)
         out = tmp_path / f"pack{number}"
-        killer = Killer([*arguments, out], kills - counts["cases"], seed=number)
+        killer = Killer([*arguments, out], tmp_path / "log", kills - counts["cases"], number)
         killer.first, killer.last = reference.first, reference.last
         killer.until_done(out)
         assert {name: (out / name).read_bytes() for name in expected} == expected

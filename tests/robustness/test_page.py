@@ -246,7 +246,7 @@ def test_eight_visitors_and_flat_memory(server, face, counts):
                 files = [file_data(handle) for handle in handles]
                 assert "data:image" in visitor.ask(event, data(files if many else files[0]), session=f"client{number}")
                 done[number] += 1
-                time.sleep(rng.uniform(0, 4))  # while the result is looked at
+                time.sleep(rng.uniform(2, 10))  # while the result is looked at
 
     with ThreadPoolExecutor(8) as pool:
         visits = [pool.submit(visit, number) for number in range(8)]

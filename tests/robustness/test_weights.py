@@ -28,9 +28,10 @@ def test_a_good_file_is_taken(tmp_path):
 @pytest.mark.long
 @pytest.mark.slow
 def test_three_hundred_mutated_files(tmp_path, counts):
+    counts = counts("weights")
     found = put_through("weights", fill(tmp_path, mutated(300)))
     assert {name: f for name, f in found.items() if f[0] == "broken" or f[2] > MEGABYTES / 2} == {}
-    counts, ends = counts("weights"), Counter(outcome for outcome, *_ in found.values())
+    ends = Counter(outcome for outcome, *_ in found.values())
     counts.add(cases=len(found), used=ends["ok"], refused=ends["refused"])
     counts.add(most_MB=round(max(memory for *_, memory in found.values())))
     counts.done()

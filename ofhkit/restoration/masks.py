@@ -39,6 +39,12 @@ class MaskOptions:
     colors: Sequence[Color] = ()
     invert: bool = False
 
+    @property
+    def said(self) -> bool:
+        """Whether the user said where a hole is, so that one beside all faces is a mistake."""
+        named = isinstance(self.mask, np.ndarray) or self.mask not in (None, "auto", "none")
+        return named or bool(self.boxes or self.colors)
+
 
 @dataclass(frozen=True)
 class Mask:

@@ -170,11 +170,14 @@ class Restorer:
             seen = [crop_and_downsample(rgb, solid, matrix) for matrix in matrices]
             if kind == "photo" and solid.any():
                 kept = [i for i, s in enumerate(seen) if s.mask.any()]
-                if not kept:
+                if not kept and self.mask.said:
                     raise OfhkitError(f"the hole touches none of the {len(seen)} faces that were found")
-                if len(kept) < len(seen):
+                if not kept:  # a border, say, that was found and not said: no face is damaged
+                    notes.append("what looks missing touches no face: left as it is")
+                    mask, solid = replace(mask, hidden=mask.hidden & ~solid), np.zeros_like(solid)
+                elif len(kept) < len(seen):
                     notes.append(f"{len(seen) - len(kept)} faces without a hole were left as they are")
-                matrices, scores, seen = ([x[i] for i in kept] for x in (matrices, scores, seen))
+                    matrices, scores, seen = ([x[i] for i in kept] for x in (matrices, scores, seen))
             areas = [int(s.mask.sum()) for s in seen]
             if min(areas) == LR_SIZE**2:
                 raise OfhkitError("a face is hidden altogether: there is nothing to go by")

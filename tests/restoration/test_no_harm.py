@@ -71,6 +71,27 @@ def test_a_photograph_without_a_hole_is_copied_byte_for_byte(model, tmp_path, na
     assert Image.open(out / f"faces/{path.stem}_1.png").text["Comment"] == WARNING
 
 
+@pytest.mark.parametrize("dropouts", [False, True])
+def test_a_border_that_touches_no_face_is_no_damage(model, tmp_path, dropouts):
+    picture, path = photo(), tmp_path / "p.png"
+    picture[:20], picture[-12:] = 0, 0
+    if dropouts:
+        picture[30:260:6, 10:410:6] = 255
+    Image.fromarray(picture).save(path)
+    row = run(path, tmp_path / "out", model, mask="auto")
+    assert (row["status"], row["error"]) == ("restored" if dropouts else "untouched", "")
+    assert "touches no face: left as it is" in row["notes"]
+    written = np.asarray(Image.open(tmp_path / "out/p.png"))
+    assert (written[:20] == 0).all()
+    assert np.array_equal(written, picture) is not dropouts
+
+
+def test_a_border_that_was_said_to_be_hidden_and_touches_no_face_fails(model, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "p.png")
+    row = run(tmp_path / "p.png", tmp_path / "out", model, box=(0, 0, 420, 20))
+    assert (row["status"], row["error"]) == ("failed", "the hole touches none of the 1 faces that were found")
+
+
 def test_a_whole_face_is_pasted_only_where_it_is_asked_for(model, tmp_path):
     Image.fromarray(photo()).save(tmp_path / "p.png")
     row = run(tmp_path / "p.png", tmp_path / "out", model, paste="face")

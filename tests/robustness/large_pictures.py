@@ -19,7 +19,7 @@ HOLES = {
     "box": ["--box", "{x},{x},{x},{x}"],
     "auto": ["--mask", "auto"],
     "mask": ["--mask", "{mask}"],
-    "sureness": ["--box", "{x},{x},{x},{x}", "--sureness"],
+    "uncertainty": ["--box", "{x},{x},{x},{x}", "--uncertainty"],
 }
 
 
@@ -114,15 +114,15 @@ def taken(path: Path, hole: str, folder: Path) -> tuple[int, str]:
 def main() -> None:
     import resource
 
-    from ofhkit.restoration import HoleOptions, Restorer, restore_files
-    from ofhkit.restoration.holes import parse_box
+    from ofhkit.restoration import MaskOptions, Restorer, restore_files
+    from ofhkit.restoration.masks import parse_box
     from ofhkit.zoo import load_model
 
     picture, out, *options = sys.argv[1:]
     boxes = [parse_box(options[1])] if "--box" in options else []
     mask = options[1] if "--mask" in options else None
     restorer = Restorer(
-        load_model("ofhnet-synthetic", "cpu"), HoleOptions(mask, boxes), sureness="--sureness" in options
+        load_model("ofhnet-synthetic", "cpu"), MaskOptions(mask, boxes), uncertainty="--uncertainty" in options
     )
     restore_files([asset("astronaut_face.png")], out, restorer)  # networks are loaded
     Path("/proc/self/clear_refs").write_text("5")

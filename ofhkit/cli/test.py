@@ -4,9 +4,11 @@
     ofhkit test --sweep size position
     ofhkit test configs/ablation/*.py --out outputs/ablation
     ofhkit test work_dirs/ofhnet_synthetic+upsampler=FSRCNN
+    ofhkit test ofhnet-plus gaussian --data-root DIR
 
-A CONFIG is a configuration file, which means its finished run, or the folder of a run. Without one, everything that is
-finished under the work dir is scored, as it was trained. Writes table1 and table2
+A CONFIG is a configuration file, which means its finished run; or the folder of a run; or a model that ships, or a
+release file, which is scored by the paper's protocol. Without one, everything that is finished under the work dir is
+scored, as it was trained. Writes table1 and table2
 (.md .csv .tex .json), results.json, per_image.csv, grid.png, landmarks.png and report.html, which holds all of it.
 """
 
@@ -18,7 +20,11 @@ from ofhkit.commands.cli import Parser, common, launcher, whole
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument(
-        "configs", nargs="*", type=Path, metavar="CONFIG", help="configuration files, or folders of runs"
+        "configs",
+        nargs="*",
+        type=Path,
+        metavar="CONFIG",
+        help="configuration files, folders of runs, or models",
     )
     common(parser)
     launcher(parser)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmengine import Config
 from torch import Tensor
 
 from ofhkit.config import from_json, load_config
 from ofhkit.config.load import request_custom_imports
+from ofhkit.config.settings import Evaluation
 from ofhkit.data.celeba.prepare import find_or_prepare
 from ofhkit.errors import OfhkitError
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.progress import log
-from ofhkit.zoo import load_model
+from ofhkit.zoo import find_weights, load_model, zoo
 from ofhkit.zoo.runs import CONFIG, KEPT, find_run, finished_runs
 from ofhkit.zoo.weights import MODEL
 
@@ -85,7 +87,7 @@ def find_pipelines(
     """Load each configuration's finished pipeline (all under ``work_dir`` if none is named), in the paper's order.
 
     Args:
-        configs: configuration files, or folders of finished runs.
+        configs: configuration files, folders of finished runs, or releases: names of the zoo, safetensors files.
         checkpoint: this file instead of the finished run of the one configuration.
         cfg_options: of a run that was trained with them, where there is none without.
         data_root: likewise.
@@ -93,7 +95,8 @@ def find_pipelines(
     Raises:
         OfhkitError: lists every configuration that is not trained, with the command that trains it.
     """
-    request_custom_imports(configs)
+    released = [c for c in configs if str(c) in zoo() or Path(c).suffix == ".safetensors"]
+    request_custom_imports(c for c in configs if c not in released)
     if checkpoint is not None:
         if len(configs) != 1:
             raise OfhkitError("--checkpoint goes with exactly one CONFIG")
@@ -101,8 +104,9 @@ def find_pipelines(
         config = from_json(named / CONFIG) if named.is_dir() else load_config(named, cfg_options)
         found = [_load(Path(checkpoint), named.stem, config, device)]
     elif configs:
-        folders = _folders(configs, Path(work_dir), cfg_options, data_root)
-        found = [_load_run(folder, device) for folder in folders]
+        found = [_load_release(c, data_root, device) for c in released]
+        if others := [c for c in configs if c not in released]:
+            found += [_load_run(f, device) for f in _folders(others, Path(work_dir), cfg_options, data_root)]
     else:
         patterns = (f"*/{MODEL}", f"*/{KEPT.format('*')}/{MODEL}")
         folders = [path.parent for pattern in patterns for path in sorted(Path(work_dir).glob(pattern))]
@@ -149,6 +153,16 @@ def _folders(
 def _load_run(folder: Path, device: str) -> Pipeline:
     name = f"{folder.parent.name}/{folder.name}" if _is_kept(folder) else folder.resolve().name
     return _load(folder / MODEL, name, from_json(folder / CONFIG), device)
+
+
+def _load_release(name: str | Path, data_root: str | Path | None, device: str) -> Pipeline:
+    """A file without a configuration beside it, for the paper's protocol on a pack."""
+    degradation = dict(type="Degradation", occluder=dict(type="RandomRectangle"))
+    dataset = dict(type="PackedFaces", root=str(data_root or "data/celeba"))
+    settings = dict(data=dict(dataset=dataset, degradation=degradation), evaluation=asdict(Evaluation(metrics={})))
+    pipeline = _load(find_weights(name), Path(name).stem, Config(settings), device)
+    pipeline.config.model = pipeline.model.info["model"]
+    return pipeline
 
 
 def _is_kept(folder: str | Path) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from types import SimpleNamespace
 
 import cv2
@@ -30,6 +31,16 @@ def result(work, tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_a_release_file_is_scored_as_its_run(work, pack, tmp_path):
+    file = tmp_path / "small.safetensors"
+    shutil.copy(work / "fsrcnn/model.safetensors", file)
+    options = dict(out=tmp_path / "out", device="cpu", metrics=["psnr"], data_root=pack)
+    run, release = ({r["method"]: r for r in compare([what], **options)} for what in (work / "fsrcnn", file))
+    assert release["IN+FSRCNN"]["PSNR"] == run["IN+FSRCNN"]["PSNR"]
+    assert release["IN+FSRCNN"]["config"] == "small"
+
+
+@pytest.mark.slow
 def test_flips_are_named_and_cost_twice_the_upsampler(work, tmp_path):
     plain, twice = (
         {
@@ -44,6 +55,7 @@ def test_flips_are_named_and_cost_twice_the_upsampler(work, tmp_path):
     assert 1.5 < after["gmacs"] / before["gmacs"] < 2
 
 
+@pytest.mark.slow
 def test_every_row_and_every_number(result):
     rows, out = result
     assert [row["method"] for row in rows] == METHODS

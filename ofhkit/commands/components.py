@@ -11,15 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.registry import ROLES, plugins
-
-_SHAPES = {
-    "hr": (1, 3, HR_SIZE, HR_SIZE),
-    "lr": (1, 3, LR_SIZE, LR_SIZE),
-    "completed": (1, 3, LR_SIZE, LR_SIZE),
-    "mask": (1, 1, LR_SIZE, LR_SIZE),
-}
 
 
 @dataclass(frozen=True)
@@ -103,24 +95,15 @@ def _passage(component: Any, start: str) -> str:
 
 
 def _size(role: str, component: Any) -> str:
-    inputs = ROLES[role].inputs
-    if not inputs:
+    if not ROLES[role].inputs:
         return ""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from ofhkit.models.pipeline import upsampler_inputs
+    from ofhkit.evaluation.cost import network_gmacs
 
     try:
         network = component().eval()
     except TypeError:
         return "has arguments without defaults"
-    if role == "upsampler":
-        inputs = upsampler_inputs(network)
     count = sum(p.numel() for p in network.parameters())
     if hasattr(network, "partial_fit"):
         return "fitted in one pass over the training faces"
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        network(*(torch.zeros(_SHAPES[key]) for key in inputs))
-    return f"{count:,} parameters, {counter.get_total_flops() / 2e9:.3f} GMACs a face"
+    return f"{count:,} parameters, {network_gmacs(ROLES[role], network):.3f} GMACs a face"

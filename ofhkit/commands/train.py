@@ -10,6 +10,7 @@ from ofhkit.config import load_config
 from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.runtime.distributed import on_main
+from ofhkit.runtime.progress import worth_opening
 from ofhkit.training.curriculum import Options, check_run, run_curriculum
 from ofhkit.zoo.runs import name_run
 
@@ -50,4 +51,5 @@ def train(
     if config.evaluation.after_training and on_main(model.is_file):
         limit = config.evaluation.after_training
         compare([model.parent], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
+        worth_opening(model.parent / "grid.png", model.parent / "table1.md", model)
     return model

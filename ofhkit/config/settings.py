@@ -18,7 +18,8 @@ class Runtime:
         channels_last: memory layout of the networks.
         implementation: of the upsampling operators while training (:func:`ofhkit.ops.upsample_conv2d`); all compute
             the same function.
-        validations: how often a stage is scored on ``val_images`` and draws its sample grid.
+        validations: how often a stage is scored on ``val_images`` and draws its sample grid; a short one less often, so
+            that it learns from at least as many faces as it is scored on.
         val_images: how many validation faces.
         compile: ``torch.compile`` each network; pays on a GPU in long runs only (on a CPU nothing was gained).
         tf32: allow TF32 in products and convolutions on CUDA; None leaves torch's own defaults.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ofhkit.metrics import PerImageMetric
 
-__all__ = ["PAPER", "Column", "columns_of", "tables_of"]
+__all__ = ["PAPER", "Column", "columns_of", "paper_numbers", "tables_of"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,15 @@ PAPER: dict[str, dict[str, float]] = {  # arXiv 1811.04645, Tables 1 and 2
     "IN+URDGN": {"PSNR": 20.00, "SSIM": 0.57, "NRMSE": 13.61, "IoU": 0.40},
     "OFHNet": {"PSNR": 20.44, "SSIM": 0.63, "NRMSE": 5.33, "IoU": 0.60},
 }
+
+
+def paper_numbers(method: str, protocol: Mapping[str, Any]) -> Mapping[str, float]:
+    """The paper's numbers of a method; none where other data were scored than the paper's, CelebA.
+
+    >>> paper_numbers('OFHNet', {'data': 'celeba'})['PSNR'], paper_numbers('OFHNet', {'data': 'synthetic'})
+    (20.44, {})
+    """
+    return PAPER.get(method, {}) if str(protocol.get("data", "")).lower() == "celeba" else {}
 
 
 def columns_of(metric: type[PerImageMetric] | PerImageMetric) -> dict[str, Column]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
 from ofhkit.config import override
 from ofhkit.data.sampler import first
@@ -21,7 +24,7 @@ from ofhkit.evaluation.figures import draw_landmarks, make_gallery
 from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data, with_flips
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
-from ofhkit.evaluation.tables import write_tables
+from ofhkit.evaluation.tables import drawn_table, write_tables
 from ofhkit.evaluation.write_report import write_report
 from ofhkit.files import atomic_write, csv_cell
 from ofhkit.functional.grids import face_grid, write_png
@@ -29,7 +32,7 @@ from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first
-from ofhkit.runtime.progress import log
+from ofhkit.runtime.progress import log, worth_opening
 from ofhkit.runtime.version import __version__
 
 __all__ = ["compare"]
@@ -116,8 +119,18 @@ def compare(
         {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
     )
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
-    print(printable(text))
+    _show(text, drawn_table(rows, [c for columns in tables.values() for c in columns], protocol))
+    if not quick:
+        worth_opening(out / "report.html", out / "grid.png", out / "table1.md")
     return rows
+
+
+def _show(markdown: str, table: Table) -> None:
+    """Print the tables: drawn on a terminal, as Markdown into a file or a pipe."""
+    if sys.stdout.isatty():
+        Console().print(table)
+    else:
+        print(printable(markdown))
 
 
 def _override(config: Any, cfg_options: Mapping[str, Any] | None) -> None:

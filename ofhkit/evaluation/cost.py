@@ -10,13 +10,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ofhkit.functional.task import LR_SIZE
-from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.functional.task import HR_SIZE, LR_SIZE
+from ofhkit.models.pipeline import FaceHallucinator, upsampler_inputs
 from ofhkit.ops import set_implementation
+from ofhkit.registry import UPSAMPLERS, Registry
 from ofhkit.runtime.devices import device_of
 
-__all__ = ["count_gmacs", "count_parameters", "milliseconds"]
+__all__ = ["count_gmacs", "count_parameters", "milliseconds", "network_gmacs"]
 
+_SHAPES = {
+    "hr": (1, 3, HR_SIZE, HR_SIZE),
+    "lr": (1, 3, LR_SIZE, LR_SIZE),
+    "completed": (1, 3, LR_SIZE, LR_SIZE),
+    "mask": (1, 1, LR_SIZE, LR_SIZE),
+}
 _LEAST_SECONDS, _LEAST_RUNS, _MOST_RUNS = 0.5, 3, 50
 
 
@@ -40,6 +47,17 @@ def count_gmacs(model: FaceHallucinator, size: int = LR_SIZE) -> float:
     plain = set_implementation(copy.deepcopy(model), "plain")
     with FlopCounterMode(display=False) as counter:
         plain.predict(*_question(model, 1, size))
+    return counter.get_total_flops() / 2 / 1e9
+
+
+@torch.no_grad()
+def network_gmacs(role: Registry, network: nn.Module) -> float:
+    """The same of one network of a role, for one face; 0 where the role says of no input what it is."""
+    inputs = upsampler_inputs(network) if role is UPSAMPLERS else role.inputs
+    if not inputs:
+        return 0.0
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(*(torch.zeros(_SHAPES[key]) for key in inputs))
     return counter.get_total_flops() / 2 / 1e9
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ofhkit.evaluation.columns import PAPER, Column
+from ofhkit.evaluation.columns import Column, paper_numbers
 from ofhkit.evaluation.tables import LEGEND, marks
 from ofhkit.files import asset
 from ofhkit.functional.images import png_uri, to_uint8
@@ -42,7 +42,7 @@ def html_report(
     labels, columns = faces
     data = {
         "legend": LEGEND,
-        "tables": [_table(title, rows, columns) for title, (rows, columns) in tables.items()],
+        "tables": [_table(title, rows, columns, protocol) for title, (rows, columns) in tables.items()],
         "faces": {
             "labels": list(labels),
             "methods": [c for c in columns if c not in ("lr", "completed", "hr")],
@@ -58,11 +58,13 @@ def html_report(
     return asset(TEMPLATE).read_text(encoding="utf-8").replace(_DATA, text)
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, Any]:
+def _table(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], protocol: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "title": title,
         "columns": [{"key": c.key, "title": c.title, "decimals": c.decimals, "headline": c.headline} for c in columns],
         "rows": [dict(row) for row in rows],
         "marks": {c.key: marks(rows, c) for c in columns},
-        "paper": {row["method"]: PAPER.get(row["method"], {}) for row in rows},
+        "paper": {row["method"]: paper_numbers(row["method"], protocol) for row in rows},
     }

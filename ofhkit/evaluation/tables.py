@@ -1,4 +1,4 @@
-"""Rows of numbers as tables: Markdown to read, LaTeX for a paper, CSV and JSON for programs."""
+"""Rows of numbers as tables: drawn for a terminal, Markdown to read, LaTeX for a paper, CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
 from ofhkit.errors import printable
-from ofhkit.evaluation.columns import PAPER, Column
+from ofhkit.evaluation.columns import Column, paper_numbers
 from ofhkit.files import atomic_write, csv_cell
 
-__all__ = ["csv_table", "latex_table", "markdown_cell", "markdown_table", "marks", "write_tables"]
+__all__ = ["csv_table", "drawn_table", "latex_table", "markdown_cell", "markdown_table", "marks", "write_tables"]
 
 LEGEND = (
     "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "
@@ -69,26 +73,24 @@ def _tied(row: Mapping[str, Any], column: Column) -> bool:
     return column.headline and row.get(f"{column.key}_p", 0.0) >= _LEVEL
 
 
-def _paper(row: Mapping[str, Any], column: Column) -> str:
-    value = PAPER.get(row["method"], {}).get(column.key)
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _has_paper(column: Column) -> bool:
-    return column.headline and any(column.key in numbers for numbers in PAPER.values())
+def _paper(rows: Rows, column: Column, protocol: Mapping[str, Any]) -> list[str] | None:
+    """The paper's number beside each row; None where it has none for any of them, or measured other data."""
+    values = [paper_numbers(row["method"], protocol).get(column.key) for row in rows] if column.headline else []
+    return ["–" if v is None else f"{v:.2f}" for v in values] if any(v is not None for v in values) else None
 
 
 def markdown_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
     """One line a method, the paper's numbers beside ours, the protocol underneath.
 
     >>> rows = [dict(method='OFHNet', PSNR=21.0), dict(method='B', PSNR=20.0)]
-    >>> print(markdown_table(rows, [Column('PSNR', 'PSNR', 2, True, True)], {}).splitlines()[2])
+    >>> print(markdown_table(rows, [Column('PSNR', 'PSNR', 2, True, True)], dict(data='celeba')).splitlines()[2])
     | OFHNet | **21.00** | 20.44 |
     """
     titles = ["method"]
     cells = [[markdown_cell(row["method"])] for row in rows]
     for column in columns:
-        titles += [markdown_cell(column.title), "paper"] if _has_paper(column) else [markdown_cell(column.title)]
+        paper = _paper(rows, column, protocol)
+        titles += [markdown_cell(column.title)] + ["paper"] * (paper is not None)
         for line, row, mark in zip(cells, rows, marks(rows, column)):
             text = _shown(row, column)
             if text is None:
@@ -97,8 +99,8 @@ def markdown_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str,
                 text = {"best": f"**{text}**", "second": f"<u>{text}</u>", "": text}[mark]
                 parts = (text + "†" * _tied(row, column), _interval(row, column))
                 line.append(" ".join(part for part in parts if part))
-            if _has_paper(column):
-                line.append(_paper(row, column))
+        for line, number_of_paper in zip(cells, paper or ()):
+            line.append(number_of_paper)
     lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *cells]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{LEGEND}\n\n{markdown_cell(_protocol_text(protocol))}\n"
@@ -124,7 +126,8 @@ def latex_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, An
     titles = ["method"]
     cells = [[_escape(row["method"])] for row in rows]
     for column in columns:
-        titles += [_escape(column.title), "paper"] if _has_paper(column) else [_escape(column.title)]
+        paper = _paper(rows, column, protocol)
+        titles += [_escape(column.title)] + ["paper"] * (paper is not None)
         for line, row, mark in zip(cells, rows, marks(rows, column)):
             text = _shown(row, column)
             if text is not None:
@@ -133,8 +136,8 @@ def latex_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, An
                 interval = _interval(row, column)
                 text += rf" {{\scriptsize {interval}}}" if interval else ""
             line.append(text or "--")
-            if _has_paper(column):
-                line.append(_paper(row, column).replace("–", "--"))
+        for line, number_of_paper in zip(cells, paper or ()):
+            line.append(number_of_paper.replace("–", "--"))
     body = "\n".join(" & ".join(line) + r" \\" for line in cells)
     caption = _escape(f"{LEGEND} {_protocol_text(protocol)}").replace("†", r"$^\dagger$").replace("≥", r"$\geq$")
     return "\n".join([
@@ -150,7 +153,24 @@ def _escape(text: str) -> str:
     return text
 
 
-def csv_table(rows: Rows, columns: Sequence[Column]) -> str:
+def drawn_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> Table:
+    """The headlines and the work for a face, to be printed by rich: bold is best, underlined is second."""
+    data = printable(f"{protocol.get('num_images', '?')} test faces of {protocol.get('data', '?')}")
+    table = Table("method", title=data, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=0)
+    shown = [c for c in columns if c.headline or c.key == "gmacs"]
+    for column in shown:
+        table.add_column(escape(column.title), justify="right")
+    of_marks = [marks(rows, column) for column in shown]
+    styles = {"best": "bold", "second": "underline", "": "none"}
+    for i, row in enumerate(rows):
+        cells = (f"[{styles[m[i]]}]{_shown(row, c) or '–'}[/]" for c, m in zip(shown, of_marks))
+        table.add_row(escape(printable(row["method"])), *cells)
+        if paper := paper_numbers(row["method"], protocol):
+            table.add_row("  the paper", *(f"{paper[c.key]:.2f}" if c.key in paper else "" for c in shown), style="dim")
+    return table
+
+
+def csv_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
     """All numbers at full precision: value, interval, p-value and the paper's number a column."""
     fields = ["method", "config"]
     for column in columns:
@@ -164,7 +184,7 @@ def csv_table(rows: Rows, columns: Sequence[Column]) -> str:
         flat = {key: csv_cell(value) for key, value in row.items()}
         for key in (c.key for c in columns if c.headline):
             flat[f"{key}_lo"], flat[f"{key}_hi"] = row.get(f"{key}_ci95", ("", ""))
-            flat[f"{key}_paper"] = PAPER.get(row["method"], {}).get(key, "")
+            flat[f"{key}_paper"] = paper_numbers(row["method"], protocol).get(key, "")
         writer.writerow(flat)
     return out.getvalue()
 
@@ -174,12 +194,12 @@ def write_tables(stem: Path, rows: Rows, columns: Sequence[Column], protocol: Ma
     markdown = markdown_table(rows, columns, protocol)
     keys = [key for c in columns for key in (c.key, f"{c.key}_ci95", f"{c.key}_p")]
     plain = [
-        {k: row[k] for k in ("method", "config", *keys) if k in row} | {"paper": PAPER.get(row["method"], {})}
+        {k: row[k] for k in ("method", "config", *keys) if k in row} | {"paper": paper_numbers(row["method"], protocol)}
         for row in rows
     ]
     document = {"protocol": protocol, "columns": {c.key: c.title for c in columns}, "rows": plain}
     atomic_write(stem.with_suffix(".md"), markdown)
-    atomic_write(stem.with_suffix(".csv"), csv_table(rows, columns))
+    atomic_write(stem.with_suffix(".csv"), csv_table(rows, columns, protocol))
     atomic_write(stem.with_suffix(".tex"), latex_table(rows, columns, protocol))
     atomic_write(stem.with_suffix(".json"), json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
     return markdown

@@ -6,6 +6,7 @@ import atexit
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 import rich.progress
@@ -17,6 +18,10 @@ from ofhkit.errors import printable
 log = logging.getLogger("ofhkit")
 
 
+WIDTH = 80  # columns that a line for people keeps within
+FOR_PEOPLE = {"short": True}  # marks a line of which the file of a run holds the long form
+
+
 class _Lines(logging.Handler):
     """Prints the log for the person who waits, above a bar that may be drawn there; results go to standard output."""
 
@@ -24,14 +29,30 @@ class _Lines(logging.Handler):
         print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 
-log.setLevel(logging.INFO)
-log.addHandler(_Lines())
+log.setLevel(logging.DEBUG)  # what is too long for a person's line goes to the file of a run only
+log.addHandler(_Lines(logging.INFO))
 log.propagate = False
+
+
+def worth_opening(*paths: object) -> None:
+    """Say last what to look at."""
+    log.info("%s", "\n  ".join(["open:", *map(str, paths)]))
 
 
 def silence(silent: bool) -> None:
     """Mute the log and the bars (or let them speak again): on all ranks of a job but 0."""
     log.disabled = silent
+
+
+def in_columns(titles: Sequence[str], first: int = 12, width: int = 8) -> str:
+    """Texts side by side, right-aligned, as many as fit a line; what is too long for its column is cut.
+
+    >>> in_columns(['8/800', '0.01234', 'adversarial'], first=8)
+    '   8/800  0.01234 adversa…'
+    """
+    fitting = titles[1 : 1 + (WIDTH - first) // (width + 1)]
+    rest = [text if len(text) <= width else f"{text[: width - 1]}…" for text in fitting]
+    return " ".join([f"{titles[0]:>{first}}", *(f"{text:>{width}}" for text in rest)])
 
 
 class Progress:
@@ -43,15 +64,25 @@ class Progress:
         total: how many units there are.
         label: what the units are, e.g. ``'faces'``.
         done: units that an earlier run has done already (not counted in the speed).
+        later: how much longer what follows takes than all of this, where it belongs to something larger.
 
     >>> import io; out = io.StringIO()
     >>> bar = Progress(4, 'faces', stream=out); bar.update(4); print(out.getvalue().split(',')[0])
     faces 4/4 (100 %)
     """
 
-    def __init__(self, total: int, label: str, *, done: int = 0, stream: TextIO | None = None, interval: float = 10.0):
+    def __init__(
+        self,
+        total: int,
+        label: str,
+        *,
+        done: int = 0,
+        later: float = 0.0,
+        stream: TextIO | None = None,
+        interval: float = 10.0,
+    ):
         self.total, self.label, self.done, self.start_done = total, printable(label), done, done
-        self.stream, self.interval = stream or sys.stderr, interval
+        self.later, self.stream, self.interval = later, stream or sys.stderr, interval
         self.start = self.last = time.monotonic()
         self.live = _live(self.stream) if self.stream.isatty() and not log.disabled else None
         if self.live is not None:
@@ -81,13 +112,15 @@ class Progress:
         rate = (self.done - self.start_done) / max(seconds, 1e-9)
         left = (self.total - self.done) / rate if rate > 0 else 0.0
         when = f"{clock(seconds)} taken" if self.done >= self.total else f"{clock(left)} left"
+        if self.later and rate > 0:
+            when += f", {clock(left + self.later * self.total / rate)} left in all"
         return f"{rate:,.0f}/s, {when}"
 
 
 def _live(stream: TextIO) -> rich.progress.Progress:
     """One line that rich redraws; what others print appears above it."""
     bar = (
-        rich.progress.BarColumn(24),
+        rich.progress.BarColumn(10),
         rich.progress.MofNCompleteColumn(),
         rich.progress.TextColumn("{task.fields[left]}"),
     )

@@ -25,6 +25,7 @@ from torch import nn
 from ofhkit.config import to_json
 from ofhkit.config.check import ROLE_OF_KEY, complete
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.evaluation.cost import network_gmacs
 from ofhkit.files import atomic_write, file_lock
 from ofhkit.registry import DATASETS, HALLUCINATORS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device
@@ -86,6 +87,7 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
     plan = plan_stages(config, options.budget)
     what = f"{len(train)} training faces of {train.metainfo['name']}"
     log.info("%s: %s, device %s, budget %g", name, what, device, options.budget)
+    _place(plan, config.model)
     for key, stage in plan.items():
         load_from = config.get("load_from") if key == list(plan)[-1] else None
         context = _find_or_run(stage, context, name, options, load_from)
@@ -135,6 +137,18 @@ def plan_stages(config: Any, budget: float = 1.0) -> dict[str, Stage]:
         stage.name = key
         stage.scale(budget)
     return plan
+
+
+def _place(plan: Mapping[str, Stage], model: Mapping[str, Any]) -> None:
+    """Tell each stage where it stands among all, for the clock: faces times what the networks they meet multiply."""
+    work = []
+    for stage in plan.values():
+        parts = {key: model.get(key) for key in (stage.trains, *stage.needs)}
+        networks = [(ROLE_OF_KEY[key], ROLE_OF_KEY[key].build(part)) for key, part in parts.items() if part]
+        work.append(stage.iterations * stage.batch_size * sum(network_gmacs(*pair) for pair in networks))
+    for i, stage in enumerate(plan.values()):
+        stage.place = f"stage {i + 1} of {len(plan)}"
+        stage.later = sum(work[i + 1 :]) / work[i] if work[i] else 0.0
 
 
 def check_run(config: Any, options: Options) -> None:

@@ -140,7 +140,8 @@ def _hooks(stage: Stage, context: Context, degrade: nn.Module, runtime: Runtime)
     if stage.average:
         hooks.append(AverageWeights(stage.network, stage.average))
     if context.val is not None:
-        interval = max(1, stage.iterations // runtime.validations)
+        enough = -(-runtime.val_images // stage.batch_size)  # as many faces are learned from as are looked at
+        interval = max(enough, stage.iterations // runtime.validations)
         metrics = [METRICS.build(metric) for metric in stage.metrics]
         hooks.append(Validate(first(context.val, runtime.val_images), degrade, metrics, interval))
         judge = next((metric for metric in metrics if metric.higher_is_better is not None), None)

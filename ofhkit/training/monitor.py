@@ -21,8 +21,8 @@ from ofhkit.evaluation.evaluate import evaluate
 from ofhkit.functional.grids import face_grid, write_png
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main
+from ofhkit.runtime.progress import FOR_PEOPLE, clock, in_columns, log
 from ofhkit.runtime.progress import Progress as Bar
-from ofhkit.runtime.progress import clock, log
 
 _FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
 _COLUMNS = ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr")
@@ -36,6 +36,8 @@ _PATIENCE, _GAIN = 0.25, 0.01  # share of the stage without a gain of that share
 @HOOKS.register_module()
 class Progress(Hook):
     """Log one line every ``interval`` iterations with losses averaged since the last one, and send on the scalars.
+
+    A person reads columns of at most 80 characters; rate of learning, speed and memory stand in ``train.log`` too.
 
     Losses stay on the device until a line is due: no synchronisation in between. On a terminal a bar shows where the
     stage stands between two lines.
@@ -56,8 +58,10 @@ class Progress(Hook):
         self.start_iter = self.last_iter = runner.iter
         self.waited = 0.0
         self.diagnostics = Diagnostics(runner.max_iters)
+        self.titles: list[str] = []
         if is_main() and sys.stderr.isatty():
-            self.bar = Bar(runner.max_iters, f"[{runner.name}]", done=runner.iter)
+            stage = runner.model
+            self.bar = Bar(runner.max_iters, f"{runner.name}, {stage.place}", done=runner.iter, later=stage.later)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         self.outputs.append(outputs)
@@ -85,7 +89,13 @@ class Progress(Hook):
         memory = peak_memory(runner.device)
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
         speed = f"lr {lr:.2e}  {rate:.0f} img/s  data {waiting:.0%}  {memory:.1f} GB  ETA {clock(left)}"
-        log.info("%s  %s  %s", _place(runner, done), terms, speed)
+        log.debug("%s  %s  %s", _place(runner, done), terms, speed)
+        shown = {"total": losses["total"], **losses} if "total" in losses else losses
+        titles = [runner.name, *shown]
+        if titles != self.titles:
+            self.titles = titles
+            log.info(in_columns(titles), extra=FOR_PEOPLE)
+        log.info(in_columns([_count(runner, done), *(f"{v:.4g}" for v in shown.values())]), extra=FOR_PEOPLE)
         for remark in self.diagnostics.look(done, losses):
             log.info("[%s] note: %s", runner.name, remark)
         cost = {"images_per_second": rate, "data_wait_share": waiting, "memory_gb": memory}
@@ -93,8 +103,12 @@ class Progress(Hook):
         self.outputs, self.last, self.last_iter, self.waited = [], now, done, waited
 
 
+def _count(runner: Any, done: int) -> str:
+    return f"{done:>{len(str(runner.max_iters))}}/{runner.max_iters}"
+
+
 def _place(runner: Any, done: int) -> str:
-    return f"[{runner.name}] {done:>{len(str(runner.max_iters))}}/{runner.max_iters}"
+    return f"[{runner.name}] {_count(runner, done)}"
 
 
 def mean_losses(outputs: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -212,7 +226,10 @@ class Validate(Hook):
         runner.call_hook("after_val")
         runner.model.train()
         shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
-        log.info("%s  val: %s", _place(runner, done), shown)
+        log.debug("%s  val: %s", _place(runner, done), shown)
+        heads = [metric.name for metric in self.metrics if metric.name in scores]
+        line = "  ".join(f"{name} {scores[name]:.4g}" for name in heads)
+        log.info("%12s %s", _count(runner, done), f"validated: {line}", extra=FOR_PEOPLE)
         runner.visualizer.add_scalars({f"val/{name}": value for name, value in scores.items()}, step=done)
 
 

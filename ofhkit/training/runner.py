@@ -168,5 +168,6 @@ def _log_file(path: Path) -> logging.Handler:
     except OSError:
         return logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.addFilter(lambda record: not hasattr(record, "short"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     return handler

@@ -83,6 +83,8 @@ class Stage(nn.Module, ABC):
     metrics: ClassVar[tuple[dict[str, Any], ...]] = ()  # the first with a direction says which weights are best
     main_only: ClassVar[bool] = False  # does the first process of a job carry it out while the others wait?
     name: str = ""  # its key in ``stages``
+    place: str = ""  # as in 'stage 2 of 3'
+    later: float = 0.0  # work of the stages after it, of which its own is 1
 
     def __init__(
         self,

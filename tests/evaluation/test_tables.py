@@ -7,10 +7,11 @@ import re
 from typing import ClassVar
 
 import pytest
+from rich.console import Console
 
 from ofhkit.evaluation import scoring
 from ofhkit.evaluation.columns import PAPER, Column, tables_of
-from ofhkit.evaluation.tables import csv_table, latex_table, markdown_table, marks, write_tables
+from ofhkit.evaluation.tables import csv_table, drawn_table, latex_table, markdown_table, marks, write_tables
 from ofhkit.metrics import PerImageMetric
 from ofhkit.registry import METRICS
 
@@ -22,7 +23,7 @@ ROWS = [
     dict(method="my_net", config="m", PSNR=20.9, PSNR_ci95=[20.4, 21.4], PSNR_p=0.2, gmacs=12.5),
     dict(method="OFHNet", config="o", PSNR=21.0, PSNR_ci95=[20.5, 21.5], LPIPS=0.25, gmacs=2.5),
 ]
-PROTOCOL = {"num_images": 8, "degradation": {"type": "D", "size": 16}, "notes": ["no IoU"]}
+PROTOCOL = {"data": "CelebA", "num_images": 8, "degradation": {"type": "D", "size": 16}, "notes": ["no IoU"]}
 
 
 def cells(line):
@@ -35,7 +36,7 @@ def test_markdown_cell_by_cell():
     assert cells(lines[2]) == ["IN+bicubic", "20.00 [19.50, 20.50]", "17.53", "<u>0.5000</u>", "0.000"]
     assert cells(lines[3]) == ["my_net", "<u>20.90</u>† [20.40, 21.40]", "–", "–", "12.500"]
     assert cells(lines[4]) == ["OFHNet", "**21.00** [20.50, 21.50]", "20.44", "**0.2500**", "2.500"]
-    assert lines[-1] == "Protocol: num_images: 8; degradation: (type D, size 16); notes: no IoU."
+    assert lines[-1] == "Protocol: data: CelebA; num_images: 8; degradation: (type D, size 16); notes: no IoU."
 
 
 def test_latex_is_balanced_and_escaped():
@@ -53,10 +54,30 @@ def test_latex_is_balanced_and_escaped():
 
 def test_csv_keeps_full_precision():
     rows = [dict(ROWS[0], PSNR=1 / 3)]
-    read = next(csv.DictReader(io.StringIO(csv_table(rows, [PSNR, GMAC]))))
+    read = next(csv.DictReader(io.StringIO(csv_table(rows, [PSNR, GMAC], PROTOCOL))))
     assert float(read["PSNR"]) == 1 / 3
     assert (read["PSNR_lo"], read["PSNR_hi"], read["PSNR_p"], read["PSNR_paper"]) == ("19.5", "20.5", "0.001", "17.53")
     assert "gmacs_lo" not in read
+
+
+def test_the_papers_numbers_stand_only_beside_the_data_they_were_measured_on(tmp_path):
+    for data in ("synthetic", "celeba_format", "UTKFace-12k (filtered, CelebA layout, research use)"):
+        write_tables(tmp_path / "table1", ROWS, [PSNR, LPIPS], {"data": data})
+        assert "paper" not in (tmp_path / "table1.md").read_text()
+        assert not any("20.44" in path.read_text() for path in tmp_path.iterdir())
+
+
+def test_a_terminals_table_fits_eighty_columns():
+    rows = [{**row, "SSIM": 0.7, "NRMSE": 3.12, "IoU": 0.5} for row in ROWS]
+    columns = [c for columns in tables_of(STANDARD, rows).values() for c in columns]
+    for protocol in (PROTOCOL, {"data": "UTKFace-12k (filtered, CelebA layout, research use)", "num_images": 1000}):
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(drawn_table(rows, columns, protocol))
+        lines = console.export_text().splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any("OFHNet" in line and line.split()[1] == "21.00" for line in lines)
+        assert any(line.split()[:4] == ["the", "paper", "20.44", "0.63"] for line in lines) == (protocol is PROTOCOL)
+        assert "…" not in "".join(lines)
 
 
 def test_equal_numbers_share_the_mark_and_costs_have_none():
@@ -124,4 +145,4 @@ def test_a_method_named_by_a_stranger_stays_in_its_cell():
     table = markdown_table(rows, columns, {"data": "a|b\n# c"})
     assert "=1\\|&lt;img src=x> \\x1b[2J" in table.splitlines()[2]
     assert table.splitlines()[-1] == "Protocol: data: a\\|b # c."
-    assert next(csv.DictReader(io.StringIO(csv_table(rows, columns))))["method"].startswith("'=1|")
+    assert next(csv.DictReader(io.StringIO(csv_table(rows, columns, {}))))["method"].startswith("'=1|")

@@ -47,8 +47,9 @@ def trained(faces, configs, tmp_path_factory) -> Path:
     work = tmp_path_factory.mktemp("work")
     done = run(command(configs / "ofhnet_tiny.py", faces, work))
     assert done.returncode == 0, done.stderr
-    assert "[upsampler] 10/10" in done.stderr
-    assert "ETA" in done.stderr
+    assert " 10/10 " in done.stderr
+    assert max(len(line) for line in done.stderr.splitlines() if "/10 " in line or "total" in line) <= 80
+    assert "ETA" in (work / "ofhnet_tiny/upsampler/train.log").read_text()
     return work
 
 

@@ -30,7 +30,7 @@ class Faces(torch.utils.data.Dataset):
 class Toy(nn.Module):
     """As much of a stage as the runner, the loop and the hooks ask for."""
 
-    name = "toy"
+    name, place, later = "toy", "stage 2 of 3", 2.0
 
     def __init__(self, break_at=None):
         super().__init__()
@@ -98,11 +98,13 @@ def test_frozen_norm_uses_running_statistics_from_then_on(tmp_path):
 
 def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
     run(tmp_path, Progress(interval=4))
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[toy]")]
-    assert len(lines) == 2
-    assert lines[1].startswith("[toy] 8/8  total ")
-    assert all(word in lines[0] for word in ("img/s", "ETA 0:00", "lr 1.00e-02", "data ", " GB"))
-    assert "8/8" in (tmp_path / "train.log").read_text()
+    head, *rows = capsys.readouterr().err.splitlines()
+    assert head == "         toy    total"
+    assert [row.split()[0] for row in rows] == ["4/8", "8/8"]
+    assert {len(row) for row in rows} == {len(head)}
+    first, second = (line.partition("[toy]")[2] for line in (tmp_path / "train.log").read_text().splitlines())
+    assert second.startswith(" 8/8  total ")
+    assert all(word in first for word in ("img/s", "ETA 0:00", "lr 1.00e-02", "data ", " GB"))
 
 
 def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
@@ -278,6 +280,7 @@ def test_on_a_terminal_a_bar_shows_where_it_stands(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     run(tmp_path, Progress(interval=4))
     shown = capsys.readouterr().err
-    assert "[toy] 4/8  total " in shown
-    assert "━" in shown
+    assert "         4/8 " in shown
+    assert "toy, stage 2 of 3 ━" in shown
+    assert "left in all" in shown
     assert shown.rstrip("\n").endswith("\x1b[?25h")  # the cursor is back

@@ -1,4 +1,4 @@
-"""Finished pipelines without training: networks as they are built, on a pack of smooth noise."""
+"""Finished pipelines without training: networks as they are built, on a pack of smooth noise called CelebA."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def write_pack(root: Path, splits=(6, 1, 5), seed: int = 0) -> Path:
         points5=np.zeros((count, 5, 2), np.float32),
         landmarks=np.zeros((count, 68, 2), np.float32),
     )
-    info = dict(format="ofhkit-pack", version=1, name="noise", num_faces=count, image_size=128, template=[])
+    info = dict(format="ofhkit-pack", version=1, name="CelebA", num_faces=count, image_size=128, template=[])
     (root / "pack.json").write_text(json.dumps({**info, "data_hash": f"hash{seed}", "landmark_source": "none"}))
     return root
 

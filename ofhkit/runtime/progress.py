@@ -114,7 +114,8 @@ class Progress:
         when = f"{clock(seconds)} taken" if self.done >= self.total else f"{clock(left)} left"
         if self.later and rate > 0:
             when += f", {clock(left + self.later * self.total / rate)} left in all"
-        return f"{rate:,.0f}/s, {when}"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        return f"{speed}/s, {when}"
 
 
 def _live(stream: TextIO) -> rich.progress.Progress:

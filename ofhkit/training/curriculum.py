@@ -255,7 +255,7 @@ def _save(
     save_weights(folder / WEIGHTS, network.state_dict(), {**header, "seconds": round(seconds, 1)})
     for left in (*list_checkpoints(folder), *folder.rglob(".*.tmp"), folder / TRUE_LANDMARKS):
         left.unlink(missing_ok=True)
-    log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder / WEIGHTS)
+    log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder)
 
 
 def _write_pipeline(path: Path, context: Context, budget: float) -> None:

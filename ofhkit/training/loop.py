@@ -140,8 +140,7 @@ def _hooks(stage: Stage, context: Context, degrade: nn.Module, runtime: Runtime)
     if stage.average:
         hooks.append(AverageWeights(stage.network, stage.average))
     if context.val is not None:
-        enough = -(-runtime.val_images // stage.batch_size)  # as many faces are learned from as are looked at
-        interval = max(enough, stage.iterations // runtime.validations)
+        interval = validation_interval(stage.iterations, stage.batch_size, runtime)
         metrics = [METRICS.build(metric) for metric in stage.metrics]
         hooks.append(Validate(first(context.val, runtime.val_images), degrade, metrics, interval))
         judge = next((metric for metric in metrics if metric.higher_is_better is not None), None)
@@ -151,6 +150,15 @@ def _hooks(stage: Stage, context: Context, degrade: nn.Module, runtime: Runtime)
             raise OfhkitError(f"stages.{stage.name}.save='best' needs a metric that says which way is better")
         hooks.append(SampleGrid(context.val, degrade))
     return hooks + [HOOKS.build(hook) for hook in stage.hooks.values()]
+
+
+def validation_interval(iterations: int, batch_size: int, runtime: Runtime) -> int:
+    """Iterations between two validations: a stage learns from at least as many faces as it is then scored on.
+
+    >>> validation_interval(8, 8, Runtime(validations=8)), validation_interval(800, 8, Runtime(validations=8))
+    (13, 100)
+    """
+    return max(1, iterations // runtime.validations, -(-runtime.val_images // batch_size))
 
 
 def compile_networks(networks: Iterable[nn.Module]) -> None:

@@ -90,17 +90,21 @@ class Progress(Hook):
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
         speed = f"lr {lr:.2e}  {rate:.0f} img/s  data {waiting:.0%}  {memory:.1f} GB  ETA {clock(left)}"
         log.debug("%s  %s  %s", _place(runner, done), terms, speed)
-        shown = {"total": losses["total"], **losses} if "total" in losses else losses
-        titles = [runner.name, *shown]
-        if titles != self.titles:
-            self.titles = titles
-            log.info(in_columns(titles), extra=FOR_PEOPLE)
-        log.info(in_columns([_count(runner, done), *(f"{v:.4g}" for v in shown.values())]), extra=FOR_PEOPLE)
+        self.show(runner, done, losses)
         for remark in self.diagnostics.look(done, losses):
             log.info("[%s] note: %s", runner.name, remark)
         cost = {"images_per_second": rate, "data_wait_share": waiting, "memory_gb": memory}
         runner.visualizer.add_scalars({**losses, "lr": lr, **cost}, step=done)
         self.outputs, self.last, self.last_iter, self.waited = [], now, done, waited
+
+    def show(self, runner: Any, done: int, losses: Mapping[str, float]) -> None:
+        """Print a row, and their titles above where a loss is new; the total comes first."""
+        if not set(losses) <= set(self.titles):
+            new = [name for name in losses if name not in self.titles]
+            self.titles = sorted([*self.titles, *new], key=lambda name: name != "total")
+            log.info(in_columns([runner.name, *self.titles]), extra=FOR_PEOPLE)
+        cells = [f"{losses[name]:.4g}" if name in losses else "" for name in self.titles]
+        log.info(in_columns([_count(runner, done), *cells]), extra=FOR_PEOPLE)
 
 
 def _count(runner: Any, done: int) -> str:
@@ -195,7 +199,7 @@ class Diagnostics:
 
 @HOOKS.register_module()
 class Validate(Hook):
-    """Every ``interval`` iterations, and at the end, score the first images of the validation split.
+    """Every ``interval`` iterations, and at the end, score the first images of the validation split; not just before.
 
     Hooks see it as MMEngine's validation: between ``before_val_epoch`` and ``after_val_epoch``, which is given the
     scores, the network holds the weights that are scored.
@@ -216,7 +220,8 @@ class Validate(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         done = batch_idx + 1
-        if done % self.interval and done != runner.max_iters:
+        left = runner.max_iters - done
+        if left and (done % self.interval or left < self.interval):
             return
         runner.call_hook("before_val")
         runner.call_hook("before_val_epoch")

@@ -27,7 +27,7 @@ def report(extra: str = "") -> str:
         (["face 0", "worst 3.5"], {**faces, "hr": torch.rand(2, 3, 128, 128)}),
         {"a curve": "<svg id='curve'></svg>"},
         {"a picture": np.zeros((4, 4, 3), np.uint8)},
-        {"num_images": 2, "split": "test", "data": "noise", "device": "none"},
+        {"num_images": 2, "split": "test", "data": "CelebA", "device": "none"},
         {"python": "3"},
         {"OFHNet": '{"model": 1}'},
     )

@@ -11,14 +11,16 @@ face: E[y | x_K] = m_y + W' (x - m) with W = C^-1 Cov(x, y). Images are flattene
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 
 __all__ = [
-    "add_moments", "centre_moments", "complete", "complete_by_steps", "linear_map", "mirror", "new_moments",
-    "precision", "preconditioner", "symmetric", "triangle",
+    "add_moments", "centre_moments", "complete", "complete_by_steps", "conjugate_gradients", "linear_map", "mirror",
+    "new_moments", "precision", "preconditioner", "symmetric", "triangle",
 ]  # fmt: skip
 
 _MIDDLE = 0.5  # moments are taken about mid-grey, so that centring them loses no digits
@@ -162,21 +164,26 @@ def complete_by_steps(
     narrow, free = precision.float(), hidden.float()
     for count in (steps, -(-steps // 4)):
         residual = ((filled - mean).to(precision.dtype) @ precision).float() * free
-        filled = filled - _conjugate_gradients(residual, free, narrow, preconditioner, count)
+        filled = filled - conjugate_gradients(
+            residual, lambda v: (v @ narrow) * free, lambda v: (v @ preconditioner) * free, count
+        )
     return filled
 
 
-def _conjugate_gradients(residual: Tensor, free: Tensor, matrix: Tensor, preconditioner: Tensor, steps: int) -> Tensor:
-    """Solve ``matrix`` z = ``residual`` (N, D) among the numbers where ``free`` is 1."""
-    better = (residual @ preconditioner) * free
+def conjugate_gradients(
+    residual: Tensor, matrix: Callable[[Tensor], Tensor], preconditioner: Callable[[Tensor], Tensor], steps: int
+) -> Tensor:
+    """Solve ``matrix`` z = ``residual`` (N, ...), each row for itself, by a fixed number of steps."""
+    inner = tuple(range(1, residual.ndim))
+    better = preconditioner(residual)
     direction, found = better, torch.zeros_like(residual)
-    energy = (residual * better).sum(1, keepdim=True)
+    energy = (residual * better).sum(inner, keepdim=True)
     for _ in range(steps):
-        image = (direction @ matrix) * free
-        length = energy / (direction * image).sum(1, keepdim=True).clamp(min=_TINY)
+        image = matrix(direction)
+        length = energy / (direction * image).sum(inner, keepdim=True).clamp(min=_TINY)
         found, residual = found + length * direction, residual - length * image
-        better = (residual @ preconditioner) * free
-        last, energy = energy, (residual * better).sum(1, keepdim=True)
+        better = preconditioner(residual)
+        last, energy = energy, (residual * better).sum(inner, keepdim=True)
         direction = better + energy / last.clamp(min=_TINY) * direction
     return found
 

@@ -3,6 +3,9 @@
 Reference: none for the whole. Units: residual blocks with a channel gate (Y. Zhang et al., "Image super-resolution
 using very deep residual channel attention networks", ECCV 2018); the way down and up again with links across
 (O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015); sub-pixel rearrangement (W. Shi et al., CVPR 2016).
+
+Differs from the papers: it is none of them as a whole; the trunk sees cells of 4x4 pixels and learns where in the face
+they lie.
 """
 
 from __future__ import annotations

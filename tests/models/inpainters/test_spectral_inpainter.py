@@ -43,8 +43,7 @@ def dense(prior):
 
 
 def test_many_steps_are_the_conditional_mean():
-    prior = fitted(smooth_faces(120), rank=6, frequencies=8, steps=120).double()
-    prior._prepare()
+    prior = fitted(smooth_faces(120), rank=6, frequencies=8, steps=120)
     x, mask = smooth_faces(3, seed=7).double(), hole(3)
     mean, covariance = dense(prior)
     hidden = mask.expand_as(x).flatten(1)[0] > 0

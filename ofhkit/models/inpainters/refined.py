@@ -43,7 +43,7 @@ class RefinedInpainter(nn.Module):
     """An inpainter and a network that improves what it filled in.
 
     Args:
-        inpainter: configuration of the inpainter underneath, or the inpainter; None: Telea's diffusion.
+        inpainter: configuration of the inpainter underneath, or the inpainter; None: the paper's IN.
         channels: of the trunk at a quarter, an eighth and a sixteenth of the image's side.
         num_blocks: residual blocks at each of them, on the way down and on the way up.
         detail: channels at full size.
@@ -72,7 +72,7 @@ class RefinedInpainter(nn.Module):
                 f"RefinedInpainter: image_size is a multiple of {4 * CELL} and channels are three, got {image_size} "
                 f"and {channels}"
             )
-        self.inpainter = INPAINTERS.build(inpainter or dict(type="Telea"))
+        self.inpainter = INPAINTERS.build(inpainter or dict(type="EncoderDecoder"))
         fine, middle, coarse = channels
 
         def blocks(width: int) -> nn.Sequential:

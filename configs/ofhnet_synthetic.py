@@ -15,6 +15,7 @@ _base_ = ["ofhnet_celeba.py", "_base_/synthetic.py"]
 model = dict(
     upsampler=dict(channels=(64, 48, 32), head_channels=(32, 16), image_skip=True),
     discriminator=dict(channels=(16, 32, 64, 128, 128, 128)),
+    landmark_prior=dict(channels=(16, 32, 32, 64, 128)),
     losses=dict(adversarial=dict(weight=0.00003)),
 )
-stages = dict(upsampler=dict(optimizer=dict(type="Adam", lr=1e-3), lead=None))
+stages = dict(upsampler=dict(lead=None))

@@ -1,7 +1,7 @@
-"""A 3x3 convolution whose forward pass and data gradient, in training on a CPU, are the kernel's in C.
+"""A 3x3 convolution whose forward pass and gradients, in training on a CPU, are the kernels' in C.
 
 The data gradient of a 3x3 convolution is a 3x3 convolution of the output's gradient with the mirrored, transposed
-kernel. The weight's gradient is torch's own.
+kernel. The weight's gradient is the forward pass transposed: as few products, summed over all tiles.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ofhkit.ops import native_conv
+
+LEAST_SIDE = 12  # of a map, for its weight's gradient to be faster in C
 
 
 class Conv3x3(nn.Conv2d):
@@ -47,7 +49,7 @@ class _Conv3x3(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.padding, ctx.sizes = padding, None if bias is None else [len(weight)]
+        ctx.padding = padding
         return convolve(x, weight, bias, padding)
 
     @staticmethod
@@ -56,22 +58,24 @@ class _Conv3x3(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         need_x, *need_parameters, _ = ctx.needs_input_grad
         grad_x = convolve(grad, mirrored(weight), None, 2 - ctx.padding) if need_x else None
-        grad_weight = grad_bias = None
-        if any(need_parameters):
-            _, grad_weight, grad_bias = torch.ops.aten.convolution_backward(
-                grad,
-                x,
-                weight,
-                ctx.sizes,
-                [1, 1],
-                [ctx.padding] * 2,
-                [1, 1],
-                False,
-                [0, 0],
-                1,
-                [False, *need_parameters],
-            )
+        grad_weight, grad_bias = parameter_gradients(x, grad, weight, ctx.padding, *need_parameters)
         return grad_x, grad_weight, grad_bias, None
+
+
+def parameter_gradients(
+    x: Tensor, grad: Tensor, weight: Tensor, padding: int, need_weight: bool = True, need_bias: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of weight and bias in ``F.conv2d(x, weight, bias, padding=padding)``, for padding 0 or 1.
+
+    Where the kernel in C takes the tensors and the map is not tiny it computes the weight's.
+    """
+    few = min(x.shape[-2:]) < LEAST_SIDE or not need_weight
+    if few or not (native_conv.suits(x, weight, None) and native_conv.readable(grad, len(weight))):
+        mask = [False, need_weight, need_bias]
+        sizes = [len(weight)], [1, 1], [padding] * 2, [1, 1], False, [0, 0], 1, mask
+        return torch.ops.aten.convolution_backward(grad, x, weight, *sizes)[1:] if any(mask) else (None, None)
+    grad_bias = grad.sum((0, 2, 3)) if need_bias else None
+    return native_conv.conv2d_weight_gradient(x, grad if padding else F.pad(grad, (1, 1, 1, 1))), grad_bias
 
 
 def mirrored(weight: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import native_conv
-from ofhkit.ops.conv3x3 import convolve, mirrored
+from ofhkit.ops.conv3x3 import convolve, mirrored, parameter_gradients
 from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
 from ofhkit.ops.norm_upsample import hooked, norm_relu_upsample
 from ofhkit.ops.phases import phase_kernel
@@ -96,18 +96,25 @@ class _Head(torch.autograd.Function):
                 "call ofhkit.ops.set_implementation(model, 'plain') first."
             )
         x, kernel, w2, w3, y, *maps = ctx.saved_tensors
-        grads_x, sums = [], []
+        grads_x, sums, need_x = [], [], ctx.needs_input_grad[0]
         pieces = zip(x.split(ctx.size), y.split(ctx.size), grad.to(x.dtype).split(ctx.size), strict=True)
         for (part, y3, g), y1, y2 in zip(pieces, maps[::2], maps[1::2], strict=True):
             g = _aten.sigmoid_backward(g, y3)
             third = narrow_weight_gradient(y2, g, w3, padding=1), g.sum((0, 2, 3))
             g = _relu_backward_(_conv_backward(g, y2, w3, mask=(True, False, False))[0], y2)
-            data, *second = _conv_backward(g, y1, w2, mask=(not ctx.native, True, True))
-            g = _relu_backward_(convolve(g, mirrored(w2), None, 1) if ctx.native else data, y1)
-            first = _conv_backward(part, g, kernel, stride=2, mask=(False, True, False))[1], g.sum((0, 2, 3))
-            grads_x.append(F.conv2d(g, kernel, stride=2, padding=1) if ctx.needs_input_grad[0] else None)
+            if ctx.native:
+                second = parameter_gradients(y1, g, w2, 1)
+                g = _relu_backward_(convolve(g, mirrored(w2), None, 1), y1)
+                data, first = native_conv.upsample_conv2d_gradients(part, g, kernel, need_x, True)
+            else:
+                data, *second = _conv_backward(g, y1, w2)
+                g = _relu_backward_(data, y1)
+                first = _conv_backward(part, g, kernel, stride=2, mask=(False, True, False))[1]
+                data = F.conv2d(g, kernel, stride=2, padding=1) if need_x else None
+            first = first, g.sum((0, 2, 3))
+            grads_x.append(data)
             sums = _add(sums, [*first, *second, *third])
-        grad_x = torch.cat(grads_x) if ctx.needs_input_grad[0] else None
+        grad_x = torch.cat(grads_x) if need_x else None
         return grad_x, None, *(g.to(dtype) for g, dtype in zip(sums, ctx.dtypes, strict=True))
 
 

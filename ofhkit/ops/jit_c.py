@@ -85,12 +85,17 @@ def build(command: list[str], folder: Path) -> Path:
 def load(path: Path) -> ctypes.CDLL:
     """Return the library with its functions' types; ``OSError`` where a symbol is missing."""
     found = ctypes.CDLL(str(path))
-    address, number = ctypes.c_void_p, ctypes.c_long
+    address, number, small = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     found.ofhkit_block.restype = number
-    for name, tensors in (("ofhkit_upsample_conv", 5), ("ofhkit_conv", 6)):
-        room, kernel = getattr(found, f"{name}_room"), getattr(found, name)
-        room.restype, room.argtypes = number, [number] * 3
-        kernel.restype, kernel.argtypes = None, [*[address] * tensors, *[number] * 7, ctypes.c_int, ctypes.c_int]
+    for name, tensors, room, sizes, flags_ in (
+        ("ofhkit_upsample_conv", 5, 3, 7, 2),
+        ("ofhkit_conv", 6, 3, 7, 2),
+        ("ofhkit_upsample_conv_gradient", 6, 4, 6, 1),
+        ("ofhkit_conv_gradient", 4, 4, 6, 1),
+    ):
+        memory, kernel = getattr(found, f"{name}_room"), getattr(found, name)
+        memory.restype, memory.argtypes = number, [number] * room
+        kernel.restype, kernel.argtypes = None, [address] * tensors + [number] * sizes + [small] * flags_
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from ofhkit.ops.jit_c import library
 from ofhkit.ops.phases import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
+GRADIENT_TILES = 64  # whose gradients are computed together
 _kept = threading.local()
 KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their own
 ROOT = 2**0.5
@@ -116,6 +118,54 @@ def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | N
         y = skip.expand(count, channels, height, width).contiguous(memory_format=torch.channels_last)
     tiles = -(-height // 4), -(-width // 4)
     return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
+
+
+def conv2d_weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
+    """Return the gradient of ``weight`` in ``F.conv2d(x, weight, padding=1)``.
+
+    Shape:
+        ``x`` (N, C, H, W), ``grad`` (N, O, H, W) -> (O, C, 3, 3)
+    """
+    x, grad = (t.permute(0, 2, 3, 1).contiguous() for t in (x, grad))
+    sums = _sums(x, grad, len(SIX))
+    _gradient("conv", x, grad, (grad, sums), (-(-x.shape[1] // 4), -(-x.shape[2] // 4)))
+    matrix = SIX.to(x)
+    return torch.einsum("pi,qj,pqco->ocij", matrix, matrix, sums.sum(0).unflatten(0, (len(SIX), -1)))
+
+
+def upsample_conv2d_gradients(
+    x: Tensor, grad: Tensor, kernel: Tensor, need_x: bool, need_kernel: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of the map and of the phase kernel.
+
+    Shape:
+        ``x`` (N, C, H, W), ``grad`` (N, O, 2H, 2W), ``kernel`` (C, O, 4, 4) -> as ``x``, as ``kernel``
+    """
+    grad_x = torch.empty_like(x, memory_format=torch.channels_last) if need_x else None
+    x, grad = (t.permute(0, 2, 3, 1).contiguous() for t in (x, grad))
+    sums = _sums(x, grad, len(FIVE)) if need_kernel else None
+    packed = pack(kernel.transpose(0, 1), transposed=True)
+    _gradient("upsample_conv", x, grad, (grad, packed, grad_x, sums), (x.shape[1] // 2 + 1, x.shape[2] // 2 + 1))
+    if sums is None:
+        return grad_x, None
+    matrix, back = FIVE.to(x), torch.tensor(ORDER).argsort()
+    parts = sums.sum(0)[back].unflatten(0, (len(FIVE), -1))
+    return grad_x, torch.einsum("pi,qj,pqco->coij", matrix, matrix, parts)
+
+
+def _sums(x: Tensor, grad: Tensor, side: int) -> Tensor:
+    return x.new_zeros(torch.get_num_threads(), side * side, x.shape[3], grad.shape[3])
+
+
+def _gradient(name: str, x: Tensor, grad: Tensor, tensors: Sequence[Tensor | None], tiles: tuple[int, int]) -> None:
+    """Call the gradient's kernel ``name`` on maps whose channels lie last."""
+    kernels, threads = library(), torch.get_num_threads()
+    count, height, width, channels = x.shape
+    high, wide = tiles
+    sizes = channels, grad.shape[3], min(high, max(1, round(GRADIENT_TILES / wide)))
+    scratch = _scratch(getattr(kernels, f"ofhkit_{name}_gradient_room")(width, *sizes) * threads)
+    addresses = [None if t is None else t.data_ptr() for t in (x, *tensors, scratch)]
+    getattr(kernels, f"ofhkit_{name}_gradient")(*addresses, count, height, width, *sizes, threads)
 
 
 def _empty(like: Tensor, count: int, packed: Tensor, height: int, width: int) -> Tensor:

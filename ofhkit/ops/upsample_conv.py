@@ -132,14 +132,16 @@ class _TransposedConv(torch.autograd.Function):
     """``conv_transpose2d`` whose backward avoids oneDNN's slow deconvolution gradients.
 
     The data gradient is a strided convolution, the kernel gradient that of the same convolution with the roles of input
-    and output gradient exchanged, the bias gradient a plain sum. All three are differentiable again.
+    and output gradient exchanged, the bias gradient a plain sum. All three are differentiable again. Where the forward
+    pass ran in C so do the first two, unless a graph of them is wanted.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor, bias: Tensor | None, padding: int, native: bool) -> Tensor:
         ctx.save_for_backward(x, kernel)
         ctx.padding = padding
-        if native and native_conv.suits(x, kernel, bias, transposed=True):
+        ctx.native = native and native_conv.suits(x, kernel, bias, transposed=True)
+        if ctx.native:
             return native_conv.upsample_conv2d(x, native_conv.pack(kernel, transposed=True), bias, relu=False)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=padding)
 
@@ -147,6 +149,10 @@ class _TransposedConv(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, kernel = ctx.saved_tensors
         need_x, need_kernel, need_bias, *_ = ctx.needs_input_grad
+        grad_bias = grad.sum((0, 2, 3)) if need_bias else None
+        if ctx.native and not torch.is_grad_enabled() and native_conv.readable(grad, kernel.shape[1]):
+            grads = native_conv.upsample_conv2d_gradients(x, grad, kernel, need_x, need_kernel)
+            return *grads, grad_bias, None, None
         pad = [ctx.padding] * 2
         grad_x = F.conv2d(grad, kernel, stride=2, padding=pad) if need_x else None
         grad_kernel = None
@@ -154,7 +160,7 @@ class _TransposedConv(torch.autograd.Function):
             grad_kernel = torch.ops.aten.convolution_backward(
                 x, grad, kernel, None, [2, 2], pad, [1, 1], False, [0, 0], 1, [False, True, False]
             )[1]
-        return grad_x, grad_kernel, grad.sum((0, 2, 3)) if need_bias else None, None, None
+        return grad_x, grad_kernel, grad_bias, None, None
 
 
 class UpsampleConv2d(nn.Conv2d):

@@ -23,6 +23,7 @@ class FanZhou(nn.Module):
     Args:
         num_points: how many landmarks.
         padding: 0 or 1, of every convolution.
+        channels: widths of the convolutions before each of the four poolings, and of the last.
 
     Shape:
         - input: (N, 3, 128, 128) RGB in [0, 1]
@@ -32,20 +33,23 @@ class FanZhou(nn.Module):
     torch.Size([1, 68, 2])
     """
 
-    def __init__(self, num_points: int = 68, padding: int = 0):
+    def __init__(
+        self, num_points: int = 68, padding: int = 0, channels: tuple[int, int, int, int, int] = (32, 64, 64, 128, 256)
+    ):
         super().__init__()
         layers: list[nn.Module] = []
         in_channels, side = 3, 128
-        for channels, convs in ((32, 1), (64, 2), (64, 2), (128, 2)):
+        *widths, last = channels
+        for width, convs in zip(widths, (1, 2, 2, 2), strict=True):
             for _ in range(convs):
-                layers += [Conv3x3(in_channels, channels, padding), nn.ReLU(inplace=True)]
-                in_channels, side = channels, side - 2 + 2 * padding
+                layers += [Conv3x3(in_channels, width, padding), nn.ReLU(inplace=True)]
+                in_channels, side = width, side - 2 + 2 * padding
             layers.append(nn.MaxPool2d(2))  # 63, 29, 12, 4 without padding
             side //= 2
-        layers += [Conv3x3(in_channels, 256, padding), nn.ReLU(inplace=True)]
+        layers += [Conv3x3(in_channels, last, padding), nn.ReLU(inplace=True)]
         side += 2 * padding - 2  # 2
         self.features = nn.Sequential(*layers)
-        self.fc1 = nn.Linear(256 * side * side, 1024)
+        self.fc1 = nn.Linear(last * side * side, 1024)
         self.fc2 = nn.Linear(1024, 2 * num_points)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):

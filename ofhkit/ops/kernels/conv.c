@@ -87,16 +87,6 @@ static void combine(const job *j, const float *sums, long size, long image, long
     }
 }
 
-/* a (count, in) x weight (in, BLOCK) -> out (count, BLOCK). */
-static void rows(const float *a, long count, long in, const float *weight, float *out) {
-    batch b = {.first = {0}, .second = {0}};
-    for (long t = 0; t < count; t += TILES) {
-        long some = min(TILES, count - t);
-        for (long m = 0; m < some; m++) b.a[m] = a + (t + m) * in, b.out[m] = out + (t + m) * BLOCK;
-        product(&b, some, in, 1, weight, BLOCK, 0);
-    }
-}
-
 static void strip(const job *j, float *scratch, long image, long strip, long group) {
     long wide = across(j->width), room = wide * j->rows, blocks = j->out / BLOCK;
     long top = strip * j->rows, bottom = min(top + j->rows, across(j->height));
@@ -105,8 +95,8 @@ static void strip(const job *j, float *scratch, long image, long strip, long gro
     transform(j, j->x + image * j->height * j->width * j->in, scratch, near, top, bottom);
     for (long block = group * blocks / j->groups; block < (group + 1) * blocks / j->groups; block++) {
         for (long k = 0; k < PRODUCTS; k++)
-            rows(scratch + k * near, (bottom - top) * wide, j->in, j->weight + (block * PRODUCTS + k) * j->in * BLOCK,
-                 sums + k * far);
+            forward(scratch + k * near, (bottom - top) * wide, j->in,
+                    j->weight + (block * PRODUCTS + k) * j->in * BLOCK, 0, sums + k * far);
         for (long row = top; row < bottom; row++)
             for (long tile = 0; tile < wide; tile++)
                 combine(j, sums + ((row - top) * wide + tile) * BLOCK, far, image, row, tile, block * BLOCK);
@@ -124,7 +114,72 @@ void ofhkit_conv(const float *x, const float *weight, const float *bias, const f
                  long count, long height, long width, long in, long out, long rows, long groups, int relu,
                  int threads) {
     long strips = (across(height) + rows - 1) / rows, room = ofhkit_conv_room(width, in, rows);
-    job j = {strip, x, weight, bias, skip, y, scratch, height, width, in, out, rows, strips, groups,
-             count * strips * groups, room, relu, threads, 0};
+    job j = {.run = strip, .x = x, .weight = weight, .bias = bias, .skip = skip, .y = y, .scratch = scratch,
+             .height = height, .width = width, .in = in, .out = out, .rows = rows, .strips = strips,
+             .groups = groups, .tasks = count * strips * groups, .room = room, .relu = relu, .threads = threads};
+    share(&j);
+}
+
+/* What `gather` does, backwards: the gradients of a line's six products from those of its four outputs. */
+INLINE void scatter(vec d[SIDE], const vec y[STEP]) {
+    vec u = y[0] + y[2] / 2, v = (y[1] + y[3] / 2) * (ROOT / 2);
+    vec s = y[0] + y[2] * 2, t = (y[1] + y[3] * 2) * ROOT;
+    d[0] = y[0], d[1] = u + v, d[2] = u - v, d[3] = s + t, d[4] = s - t, d[5] = y[3];
+}
+
+/* The 36 panels, `size` floats apart, of the output's gradient. */
+static void transform_gradient(const job *j, const float *grad, float *panels, long size, long top, long bottom) {
+    static const float zero[MAX_CHANNELS];
+    float *out = panels;
+    for (long row = top; row < bottom; row++)
+        for (long tile = 0; tile < across(j->width); tile++) {
+            const float *near[STEP][STEP];
+            for (int a = 0; a < STEP; a++)
+                for (int b = 0; b < STEP; b++) {
+                    long v = STEP * row + a, h = STEP * tile + b;
+                    near[a][b] = v < j->height && h < j->width ? grad + (v * j->width + h) * j->out : zero;
+                }
+            for (long c = 0; c < j->out; c += LANES, out += LANES) {
+                vec part[STEP][SIDE];
+#pragma GCC unroll 4
+                for (int b = 0; b < STEP; b++) {
+                    vec line[STEP] = {LOAD(near[0][b] + c), LOAD(near[1][b] + c), LOAD(near[2][b] + c),
+                                      LOAD(near[3][b] + c)};
+                    scatter(part[b], line);
+                }
+#pragma GCC unroll 6
+                for (int a = 0; a < SIDE; a++) {
+                    vec line[STEP] = {part[0][a], part[1][a], part[2][a], part[3][a]}, d[SIDE];
+                    scatter(d, line);
+#pragma GCC unroll 6
+                    for (int b = 0; b < SIDE; b++) STORE(out + (SIDE * a + b) * size) = d[b];
+                }
+            }
+        }
+}
+
+static void gradient_strip(const job *j, float *scratch, long image, long strip, long group) {
+    long wide = across(j->width), room = wide * j->rows, size = j->height * j->width, weights = j->in * j->out;
+    long top = strip * j->rows, bottom = min(top + j->rows, across(j->height));
+    long near = apart(room * j->in), far = apart(room * j->out);
+    float *grads = scratch + PRODUCTS * near, *sums = j->sums + number(j, scratch) * PRODUCTS * weights;
+    transform(j, j->x + image * size * j->in, scratch, near, top, bottom);
+    transform_gradient(j, j->grad + image * size * j->out, grads, far, top, bottom);
+    for (long k = 0; k < PRODUCTS; k++)
+        outer(scratch + k * near, grads + k * far, (bottom - top) * wide, j->in, j->out, sums + k * weights);
+}
+
+long ofhkit_conv_gradient_room(long width, long in, long out, long rows) {
+    return PRODUCTS * (apart(across(width) * rows * in) + apart(across(width) * rows * out));
+}
+
+/* Adds to sums (threads, 36, in, out) the gradients of the products' weights, from x (count, height, width, in) and the
+   output's gradient (count, height, width, out). */
+void ofhkit_conv_gradient(const float *x, const float *grad, float *sums, float *scratch, long count, long height,
+                          long width, long in, long out, long rows, int threads) {
+    long strips = (across(height) + rows - 1) / rows, room = ofhkit_conv_gradient_room(width, in, out, rows);
+    job j = {.run = gradient_strip, .x = x, .grad = grad, .sums = sums, .scratch = scratch, .height = height,
+             .width = width, .in = in, .out = out, .rows = rows, .strips = strips, .groups = 1,
+             .tasks = count * strips, .room = room, .threads = threads};
     share(&j);
 }

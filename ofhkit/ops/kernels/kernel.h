@@ -20,8 +20,8 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 
 typedef struct job {
     void (*run)(const struct job *, float *scratch, long image, long strip, long group);
-    const float *x, *weight, *bias, *skip;
-    float *y, *scratch;
+    const float *x, *weight, *bias, *skip, *grad;
+    float *y, *scratch, *sums;
     long height, width, in, out, rows, strips, groups, tasks, room;
     int relu, threads;
     long next;
@@ -34,7 +34,7 @@ typedef struct batch {
 } batch;
 
 extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned);
-extern int omp_get_thread_num(void);
+extern int omp_get_thread_num(void), omp_get_num_threads(void);
 
 INLINE long max(long a, long b) { return a > b ? a : b; }
 INLINE long min(long a, long b) { return a < b ? a : b; }
@@ -83,13 +83,44 @@ static void product(batch *b, long count, long in, long step, const float *weigh
         multiply(TILES, b, in, step, weight, line, relu);
 }
 
+/* out (count, BLOCK) = [first +] a (count, in) x weight (in, BLOCK) */
+INLINE void forward(const float *a, long count, long in, const float *weight, const float *first, float *out) {
+    batch b = {.first = {0}, .second = {0}};
+    for (long t = 0; t < count; t += TILES) {
+        long some = min(TILES, count - t);
+        for (long m = 0; m < some; m++) {
+            b.a[m] = a + (t + m) * in, b.out[m] = out + (t + m) * BLOCK;
+            if (first) b.first[m] = first + (t + m) * BLOCK;
+        }
+        product(&b, some, in, 1, weight, BLOCK, 0);
+    }
+}
+
+/* sums (in, out) += the transposed x (count, in) x grad (count, out) */
+INLINE void outer(const float *x, const float *grad, long count, long in, long out, float *sums) {
+    batch b = {.second = {0}};
+    for (long block = 0; block < out; block += BLOCK)
+        for (long c = 0; c < in; c += TILES) {
+            long some = min(TILES, in - c);
+            for (long m = 0; m < some; m++)
+                b.a[m] = x + c + m, b.first[m] = b.out[m] = sums + (c + m) * out + block;
+            product(&b, some, count, in, grad + block, out, 0);
+        }
+}
+
 static void work(void *argument) {
     job *j = argument;
-    float *scratch = j->scratch + (j->threads > 1 ? omp_get_thread_num() : 0) * j->room;
-    long task;
-    while ((task = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED)) < j->tasks)
+    long thread = j->threads > 1 ? omp_get_thread_num() : 0, task = thread;
+    float *scratch = j->scratch + thread * j->room;
+    /* what is summed is shared out evenly, always alike, so that equal calls give equal bits; else to who is free */
+    while ((task = j->sums ? task : __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED)) < j->tasks) {
         j->run(j, scratch, task / j->groups / j->strips, task / j->groups % j->strips, task % j->groups);
+        task += j->threads > 1 ? omp_get_num_threads() : 1;
+    }
 }
+
+/* The number of the thread whose working memory this is. */
+INLINE long number(const job *j, const float *scratch) { return (scratch - j->scratch) / j->room; }
 
 INLINE void share(job *j) {
     j->threads = (int)min(j->threads, j->tasks);

@@ -110,7 +110,113 @@ long ofhkit_upsample_conv_room(long width, long in, long rows) {
 void ofhkit_upsample_conv(const float *x, const float *weight, const float *bias, float *y, float *scratch, long count,
                           long height, long width, long in, long out, long rows, long groups, int relu, int threads) {
     long strips = (across(height) + rows - 1) / rows, room = ofhkit_upsample_conv_room(width, in, rows);
-    job j = {strip, x, weight, bias, 0, y, scratch, height, width, in, out, rows, strips, groups,
-             count * strips * groups, room, relu, threads, 0};
+    job j = {.run = strip, .x = x, .weight = weight, .bias = bias, .y = y, .scratch = scratch, .height = height,
+             .width = width, .in = in, .out = out, .rows = rows, .strips = strips, .groups = groups,
+             .tasks = count * strips * groups, .room = room, .relu = relu, .threads = threads};
+    share(&j);
+}
+
+/* The gradients of the 25 products, `size` floats apart, from the output's: each is a sum over outputs. */
+static void transform_gradient(const job *j, const float *grad, float *panels, long size, long top, long bottom) {
+    static const float zero[MAX_CHANNELS];
+    float *d = panels;
+    for (long row = top; row < bottom; row++)
+        for (long tile = 0; tile < across(j->width); tile++) {
+            const float *near[4][4];
+            for (int p = 0; p < 4; p++)
+                for (int q = 0; q < 4; q++) {
+                    long v = 4 * row - 1 + p, h = 4 * tile - 1 + q;
+                    int inside = v >= 0 && v < 2 * j->height && h >= 0 && h < 2 * j->width;
+                    near[p][q] = inside ? grad + (v * 2 * j->width + h) * j->out : zero;
+                }
+            for (long c = 0; c < j->out; c += LANES, d += LANES) {
+                vec rows[4] = {{0}}, columns[4] = {{0}};
+#pragma GCC unroll 4
+                for (int p = 0; p < 4; p++)
+#pragma GCC unroll 4
+                    for (int q = 0; q < 4; q++) {
+                        vec y = LOAD(near[p][q] + c);
+                        rows[p] += y, columns[q] += y;
+                        STORE(d + (9 + 4 * p + q) * size) = y;
+                    }
+                STORE(d) = rows[0] + rows[1] + rows[2] + rows[3];
+                for (int p = 0; p < 4; p++)
+                    STORE(d + (1 + p) * size) = rows[p], STORE(d + (5 + p) * size) = columns[p];
+            }
+        }
+}
+
+/* The panel that product k reads. */
+static int panel(int k) {
+    int p = k > 8 ? 1 + (k - 9) / 4 : k < 5 ? k : 0, q = k > 8 ? 1 + (k - 9) % 4 : k < 5 ? 0 : k - 4;
+    return 3 * ((p + 1) / 2) + (q + 1) / 2;
+}
+
+/* Adds one block of channels of the nine panels' gradients to the pixels that they were made of. */
+static void scatter(const job *j, const float *sums, long size, float *x, long row, long tile) {
+    for (long lane = 0; lane < BLOCK; lane += LANES) {
+        vec part[3][3]; /* by row: the pixels above, at and below the middle; by column: still m, l - m, r - m */
+#pragma GCC unroll 3
+        for (int b = 0; b < 3; b++) {
+            vec m = LOAD(sums + b * size + lane);
+            part[0][b] = LOAD(sums + (3 + b) * size + lane), part[2][b] = LOAD(sums + (6 + b) * size + lane);
+            part[1][b] = m - part[0][b] - part[2][b];
+        }
+        for (int a = 0; a < 3; a++) {
+            vec pixel[3] = {part[a][1], part[a][0] - part[a][1] - part[a][2], part[a][2]};
+            for (int b = 0; b < 3; b++) {
+                long v = 2 * row + a - 1, h = 2 * tile + b - 1;
+                if (v >= 0 && v < j->height && h >= 0 && h < j->width)
+                    STORE(x + (v * j->width + h) * j->in + lane) += pixel[b];
+            }
+        }
+    }
+}
+
+/* All strips of an image, one after another, for neighbours share pixels. */
+static void gradient_image(const job *j, float *scratch, long image, long strip, long group) {
+    long wide = across(j->width), size = j->height * j->width, weights = j->in * j->out;
+    long near = apart(j->rows * wide * j->in), far = apart(j->rows * wide * j->out);
+    long apart_ = apart(j->rows * wide * BLOCK);
+    float *grads = scratch + PANELS * near, *panels = grads + PRODUCTS * far, *x = 0;
+    if (j->y) x = memset(j->y + image * size * j->in, 0, sizeof(float) * size * j->in);
+    for (long top = 0; top < across(j->height); top += j->rows) {
+        long bottom = min(top + j->rows, across(j->height)), count = (bottom - top) * wide;
+        transform_gradient(j, j->grad + image * 4 * size * j->out, grads, far, top, bottom);
+        if (j->sums) {
+            float *sums = j->sums + number(j, scratch) * PRODUCTS * weights;
+            transform(j, j->x + image * size * j->in, scratch, near, top, bottom);
+            for (int k = 0; k < PRODUCTS; k++)
+                outer(scratch + panel(k) * near, grads + k * far, count, j->in, j->out, sums + k * weights);
+        }
+        for (long block = 0; x && block < j->in / BLOCK; block++) {
+            int begun[PANELS] = {0};
+            for (int k = 0; k < PRODUCTS; k++) {
+                float *out = panels + panel(k) * apart_;
+                forward(grads + k * far, count, j->out, j->weight + (block * PRODUCTS + k) * j->out * BLOCK,
+                        begun[panel(k)] ? out : 0, out);
+                begun[panel(k)] = 1;
+            }
+            for (long row = top; row < bottom; row++)
+                for (long tile = 0; tile < wide; tile++)
+                    scatter(j, panels + ((row - top) * wide + tile) * BLOCK, apart_, x + block * BLOCK, row, tile);
+        }
+    }
+}
+
+long ofhkit_upsample_conv_gradient_room(long width, long in, long out, long rows) {
+    long tiles = rows * across(width);
+    return PANELS * (apart(tiles * in) + apart(tiles * BLOCK)) + PRODUCTS * apart(tiles * out);
+}
+
+/* From the output's gradient (count, 2 height, 2 width, out): x's (count, height, width, in), by the transposed weights
+   (in / BLOCK, 25, out, BLOCK), and the weights', added to sums (threads, 25, in, out); each may be null. */
+void ofhkit_upsample_conv_gradient(const float *x, const float *grad, const float *weight, float *grad_x, float *sums,
+                                   float *scratch, long count, long height, long width, long in, long out, long rows,
+                                   int threads) {
+    long room = ofhkit_upsample_conv_gradient_room(width, in, out, rows);
+    job j = {.run = gradient_image, .x = x, .grad = grad, .weight = weight, .y = grad_x, .sums = sums,
+             .scratch = scratch, .height = height, .width = width, .in = in, .out = out, .rows = rows, .strips = 1,
+             .groups = 1, .tasks = count, .room = room, .threads = threads};
     share(&j);
 }

@@ -11,16 +11,16 @@ from ofhkit.runtime.version import __version__
 if TYPE_CHECKING:
     from ofhkit.commands.train import Options, train
     from ofhkit.evaluation.compare import compare
-    from ofhkit.models.inference import Result, hallucinate
+    from ofhkit.restoration.result import Result, hallucinate
     from ofhkit.zoo import load_model
     from ofhkit.zoo.release import export_weights
 
 _LAZY = {
     "Options": "commands.train",
-    "Result": "models.inference",
+    "Result": "restoration.result",
     "compare": "evaluation.compare",
     "export_weights": "zoo.release",
-    "hallucinate": "models.inference",
+    "hallucinate": "restoration.result",
     "load_model": "zoo",
     "train": "commands.train",
 }

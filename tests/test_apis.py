@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import ofhkit
 from ofhkit.errors import OfhkitError
@@ -77,9 +78,14 @@ def test_batches_floats_and_single_faces_agree(model):
 @pytest.mark.parametrize(
     ("image", "mask", "message"),
     [
-        (IMAGE[..., 0], None, r"must be .16, 16, 3. or .N, 16, 16, 3., or .* RGB, got .16, 16."),
-        (IMAGE[:15], None, r"got .15, 16, 3."),
-        (np.zeros((16, 16, 4), np.uint8), None, r"got .16, 16, 4."),
+        (IMAGE[None, ..., 0], None, r"must be .16, 16, 3. or .N, 16, 16, 3., or .* RGB, got .1, 16, 16."),
+        (IMAGE[:15], None, "image is 15x16 and must be 16x16"),
+        (IMAGE.repeat(8, 0).repeat(8, 1), None, "image is 128x128 and must be 16x16, .* ofhkit infer"),
+        (np.zeros((3, 32, 32), np.uint8), None, "image is 32x32 and must be 16x16"),
+        ("nowhere.png", None, "^nowhere.png: no such file$"),
+        (IMAGE, "nowhere.png", "^nowhere.png: no such file$"),
+        ({"a": 1}, None, "image must be an array, a PIL image or a file's path, got dict"),
+        (IMAGE, [object()], "mask must be an array, a PIL image or a file's path, got list"),
         (IMAGE.astype(int), None, "uint8, or float in .0, 1., got int64"),
         (IMAGE.astype(np.float32), None, "must lie in .0, 1."),
         (np.full((16, 16, 3), np.nan), None, "hold no NaN"),
@@ -89,6 +95,64 @@ def test_batches_floats_and_single_faces_agree(model):
 def test_other_arrays_are_refused_with_what_was_expected(model, image, mask, message):
     with pytest.raises(OfhkitError, match=message):
         ofhkit.hallucinate(model, image, mask)
+
+
+def test_the_model_is_named_where_it_is_none():
+    with pytest.raises(OfhkitError, match=r"model must be one of ofhkit.load_model, got str"):
+        ofhkit.hallucinate("ofhnet", IMAGE)
+
+
+def test_grey_transparency_pil_images_and_paths_mean_what_their_arrays_mean(model, tmp_path):
+    wanted = ofhkit.hallucinate(model, IMAGE, MASK)
+    rgba = np.dstack([IMAGE, np.where(MASK, 0, 255).astype(np.uint8)])
+    Image.fromarray(IMAGE).save(tmp_path / "face.png")
+    Image.fromarray(rgba).save(tmp_path / "holed.png")
+    Image.fromarray(MASK).save(tmp_path / "mask.png")
+    for image, mask in (
+        (Image.fromarray(IMAGE), Image.fromarray(MASK)),
+        (rgba, None), (Image.fromarray(rgba), None), (tmp_path / "holed.png", None),
+        (str(tmp_path / "face.png"), tmp_path / "mask.png"),
+        (rgba, MASK),
+    ):  # fmt: skip
+        got = ofhkit.hallucinate(model, image, mask)
+        assert (got.sr == wanted.sr).all()
+        assert (got.mask == MASK).all()
+    grey = IMAGE[..., 0]
+    three = ofhkit.hallucinate(model, np.dstack([grey] * 3), MASK)
+    for image in (grey, grey[..., None], Image.fromarray(grey)):
+        assert (ofhkit.hallucinate(model, image, MASK).sr == three.sr).all()
+
+
+def test_a_result_is_one_line_a_picture_and_a_file(model, tmp_path):
+    result = ofhkit.hallucinate(model, IMAGE, MASK)
+    assert str(result) == f"Result(1 face of 128x128, 14% hidden, consistency {result.consistency:.1f} dB)"
+    assert (np.asarray(result.image) == result.sr).all()
+    assert result.save(tmp_path / "face.png") == tmp_path / "face.png"
+    with Image.open(tmp_path / "face.png") as written:
+        assert (np.asarray(written) == result.sr).all()
+        assert written.text["Comment"] == "hallucinated: not for identification"
+    assert result._repr_png_() == (tmp_path / "face.png").read_bytes()
+    with pytest.raises(OfhkitError, match=r"name it face\.png"):
+        result.save(tmp_path / "face.jpg")
+
+
+def test_a_batch_is_one_line_and_one_picture_too(model):
+    pair = np.stack([IMAGE, IMAGE[::-1]]).transpose(0, 3, 1, 2) / 255
+    two = ofhkit.hallucinate(model, pair, np.stack([MASK, MASK]))
+    assert two.image.size == (256, 128)
+    assert str(two).startswith("Result(2 faces of 128x128, 14% hidden, consistency ")
+    assert "\n" not in str(two)
+    assert two.invented.shape == (2, 128, 128)
+    with pytest.raises(OfhkitError, match="holds no face"):
+        _ = ofhkit.hallucinate(model, pair[:0]).image
+
+
+def test_a_fused_model_is_the_same_function(file, model):
+    fused = ofhkit.load_model(file, "cpu", fuse=True)
+    assert fused.info == model.info
+    assert type(fused.upsampler) is not type(model.upsampler)
+    a, b = (ofhkit.hallucinate(m, IMAGE, MASK).sr.astype(int) for m in (fused, model))
+    assert np.abs(a - b).max() <= 1
 
 
 def test_channels_may_come_first(model):

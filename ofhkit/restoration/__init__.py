@@ -1,10 +1,10 @@
 """From anybody's picture to a restored one: reading, the hole, the face, the network, and honest results."""
 
-from ofhkit.models.inference import Result, hallucinate
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.masks import Mask, MaskOptions, find_mask
 from ofhkit.restoration.pictures import Picture, read_pictures, to_picture
 from ofhkit.restoration.restorer import Outcome, RestoredFace, Restorer
+from ofhkit.restoration.result import Result, hallucinate
 from ofhkit.restoration.session import restore_files
 from ofhkit.restoration.writing import png
 

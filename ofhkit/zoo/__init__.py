@@ -7,12 +7,14 @@ configurations, scale, the template that faces are aligned to, what it was train
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.models.inference import faster
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.progress import log
@@ -53,7 +55,10 @@ def find_weights(name: str | Path) -> Path:
 
 
 def load_model(
-    name: str | Path = DEFAULT_MODEL, device: str | torch.device = "auto", flips: bool | None = None
+    name: str | Path = DEFAULT_MODEL,
+    device: str | torch.device = "auto",
+    flips: bool | None = None,
+    fuse: bool = False,
 ) -> FaceHallucinator:
     """Load a pipeline: one that ships with the package, by name, or the file that training wrote.
 
@@ -64,6 +69,8 @@ def load_model(
         device: auto, cpu, cuda or mps.
         flips: also enlarge each face mirrored and take the mean of both: a little better, for twice the upsampler's
             time. None: as the file says.
+        fuse: bring its networks into their fast forms, the same functions to rounding (docs/fused_operators.md); pays
+            from a few dozen faces on.
 
     Returns:
         The pipeline in eval mode, with ``info`` (method, components, template, data, budget, seed, licence).
@@ -78,4 +85,5 @@ def load_model(
     model.info["template"] = header.get("template") or [list(point) for point in DEFAULT_TEMPLATE]
     if header.get("licence"):
         log.info(f"{model.info['name']}: {header['licence']}")
-    return model.to(pick_device(device) if isinstance(device, str) else device).eval()
+    model = model.to(pick_device(device) if isinstance(device, str) else device).eval()
+    return cast(FaceHallucinator, faster(model)) if fuse else model

@@ -31,7 +31,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs"), metavar="DIR", help="for tables and results.json")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="score this model.safetensors")
     parser.add_argument("--limit", type=whole(1), metavar="N", help="only the first N test faces")
-    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="only these: psnr ssim lpips nrmse iou …")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="only these: psnr ssim lpips identity nrmse iou vif …, or quick, standard, all",
+    )
     parser.add_argument("--faces", nargs="+", type=whole(0), metavar="N", help="faces to show (default: the first)")
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images, for twice the time")
     sweeps = ("size", "position")

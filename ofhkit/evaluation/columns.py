@@ -32,8 +32,8 @@ class Column:
 
 TABLE1 = ("PSNR", "SSIM", "LPIPS", "PSNR_hole", "PSNR_known", "LRPSNR", "Consistency")
 """Image quality, in this order; a metric of someone else follows, then the costs."""
-TABLE2 = ("NRMSE", "IoU", "IoU_parts", "NRMSE_hole", "NRMSE_known", "IoU_hole", "IoU_known")
-"""Facial structure."""
+TABLE2 = ("Identity", "NRMSE", "IoU", "IoU_parts", "NRMSE_hole", "NRMSE_known", "IoU_hole", "IoU_known")
+"""The person, and facial structure."""
 COSTS = (
     Column("params", "parameters", 0),
     Column("gmacs", "GMAC", 3),

@@ -29,11 +29,14 @@ STANDARD = {
     "psnr": dict(type="PSNR"),
     "ssim": dict(type="SSIM"),
     "lpips": dict(type="LPIPS"),
+    "identity": dict(type="Identity"),
     "nrmse": dict(type="NRMSE"),
     "iou": dict(type="ParsingIoU"),
     "lr_psnr": dict(type="LRPSNR"),
     "consistency": dict(type="Consistency"),
 }
+ALL = {**STANDARD, "vif": dict(type="VIF")}
+GROUPS = {"quick": QUICK, "standard": tuple(STANDARD), "all": tuple(ALL)}
 
 
 class HoleArea(PerImageMetric):
@@ -71,18 +74,20 @@ def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = Non
     """Build the standard metrics and those of ``evaluation.metrics``, which also leaves one out (``lpips=None``).
 
     Args:
-        only: names of those wanted; None = all.
+        only: names of those wanted, or of :data:`GROUPS` of them; None = the standard ones and the configured.
         quick: of the standard ones :data:`QUICK` only.
 
     Raises:
         OfhkitError: no metric of that name.
     """
-    standard = {name: metric for name, metric in STANDARD.items() if name in QUICK or not quick}
-    wanted = {**standard, **configured}
-    for name in only or ():
-        if name not in wanted:
-            raise OfhkitError(f"--metrics: no metric {name!r}; {did_you_mean(name, wanted)}")
-    chosen = {k: v for k, v in wanted.items() if v is not None and (only is None or k in only)}
+    known = {**ALL, **configured}
+    if only is None:
+        only = (*(QUICK if quick else STANDARD), *configured)
+    for name in only:
+        if name not in known and name not in GROUPS:
+            raise OfhkitError(f"--metrics: no metric {name!r}; {did_you_mean(name, [*known, *GROUPS])}")
+    wanted = {metric for name in only for metric in GROUPS.get(name, (name,))}
+    chosen = {name: metric for name, metric in known.items() if metric is not None and name in wanted}
     notes = []
     if chosen.get("iou") == STANDARD["iou"] and not (ASSETS / PARSER).is_file():
         del chosen["iou"]

@@ -14,6 +14,7 @@ import torch
 Points = TypeVar("Points", np.ndarray, torch.Tensor)
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the picture
+EYES, NOSE, MOUTH = slice(36, 48), slice(27, 36), slice(48, 68)
 NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
 
 FLIP_68 = (

@@ -1,9 +1,9 @@
 """MMEngine metrics: thin memories around the functions of :mod:`ofhkit.functional`."""
 
 from ofhkit.metrics.base import PerImageMetric
-from ofhkit.metrics.image_quality import LPIPS, PSNR, SSIM
+from ofhkit.metrics.image_quality import LPIPS, PSNR, SSIM, VIF
 from ofhkit.metrics.low_resolution import LRPSNR, Consistency
-from ofhkit.metrics.semantics import NRMSE, LabelIoU, LandmarkError, ParsingIoU
+from ofhkit.metrics.semantics import NRMSE, Identity, LabelIoU, LandmarkError, ParsingIoU
 
 __all__ = [
     "LPIPS",
@@ -11,7 +11,9 @@ __all__ = [
     "NRMSE",
     "PSNR",
     "SSIM",
+    "VIF",
     "Consistency",
+    "Identity",
     "LabelIoU",
     "LandmarkError",
     "ParsingIoU",

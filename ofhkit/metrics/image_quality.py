@@ -7,11 +7,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from ofhkit.functional.image_quality import pool_ssim, psnr, ssim_map
+from ofhkit.functional.vif import vif
 from ofhkit.metrics.base import PerImageMetric, regions
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.registry import METRICS
 
-__all__ = ["LPIPS", "PSNR", "SSIM"]
+__all__ = ["LPIPS", "PSNR", "SSIM", "VIF"]
 
 
 @METRICS.register_module()
@@ -50,3 +51,16 @@ class LPIPS(PerImageMetric):
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
         maps = lpips_maps(sr, hr)
         return {name: pool_lpips(maps, hr, region) for name, region in regions("LPIPS", mask)}
+
+
+@METRICS.register_module()
+class VIF(PerImageMetric):
+    """Visual information fidelity of the luminance in the pixel domain: the share of the true face's information left.
+
+    It rewards contrast, also false contrast, and can exceed 1; a shifted picture loses nearly all of it.
+    """
+
+    name, decimals, higher_is_better = "VIF", 4, True
+
+    def measure(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"VIF": vif(sr, hr)}

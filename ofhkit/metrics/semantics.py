@@ -1,4 +1,4 @@
-"""Whether the hallucinated face has its parts where the true one has them: landmarks and parsing.
+"""Whether the hallucinated face has its parts where the true one has them, and is the same person's.
 
 Both faces are read by the same network. It must not be one that a loss has used; the defaults are the networks that
 ship with the package, which no configuration trains against.
@@ -11,15 +11,19 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ofhkit.functional.geometry import iou, nrmse
 from ofhkit.functional.image_quality import enlarge_mask
+from ofhkit.functional.landmarks import EYES, MOUTH, NOSE
 from ofhkit.metrics.base import PerImageMetric, regions
+from ofhkit.models.face_embedding import FaceEmbedding
 from ofhkit.registry import METRICS, PRIORS
 
-__all__ = ["NRMSE", "LabelIoU", "LandmarkError", "ParsingIoU"]
+__all__ = ["NRMSE", "Identity", "LabelIoU", "LandmarkError", "ParsingIoU"]
 
 _BACKGROUND = 0
+_POINTS = {"eyes": EYES, "nose": NOSE, "mouth": MOUTH}
 
 
 class _Reader:
@@ -60,7 +64,8 @@ class _Reader:
 class NRMSE(PerImageMetric):
     """Landmarks of the hallucinated against those of the true face, mean distance in percent of the eye distance.
 
-    ``NRMSE_hole`` and ``NRMSE_known`` average over the points that lie inside and outside the hole in the true face.
+    ``NRMSE_hole`` and ``NRMSE_known`` average over the points that lie inside and outside the hole in the true face,
+    ``NRMSE_eyes``, ``NRMSE_nose`` and ``NRMSE_mouth`` over the points of that part.
 
     Args:
         landmark_prior: component of role prior, or its configuration.
@@ -68,7 +73,11 @@ class NRMSE(PerImageMetric):
     """
 
     name, unit, decimals, higher_is_better, headline = "NRMSE", "%", 2, False, True
-    parts: ClassVar = {"NRMSE_hole": "NRMSE in hole", "NRMSE_known": "NRMSE outside"}
+    parts: ClassVar = {
+        "NRMSE_hole": "NRMSE in hole",
+        "NRMSE_known": "NRMSE outside",
+        **{f"NRMSE_{part}": f"NRMSE of {part}" for part in _POINTS},
+    }
     optional = ("NRMSE_hole", "NRMSE_known")
 
     def __init__(self, landmark_prior: nn.Module | Mapping | None = None, normaliser: str = "outer_eyes"):
@@ -79,8 +88,33 @@ class NRMSE(PerImageMetric):
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
         pred, target = self.detect(sr), self.detect.truth(hr)
         inside = _lies_in(target, enlarge_mask(mask, hr)[:, 0])
-        selections = {"NRMSE": None, "NRMSE_hole": inside, "NRMSE_known": ~inside}
-        return {name: nrmse(pred, target, self.normaliser, chosen) for name, chosen in selections.items()}
+        chosen = {"NRMSE": None, "NRMSE_hole": inside, "NRMSE_known": ~inside}
+        for part, points in _POINTS.items():
+            chosen[f"NRMSE_{part}"] = torch.zeros_like(inside).index_fill(
+                1, torch.arange(68)[points].to(hr.device), True
+            )
+        return {name: nrmse(pred, target, self.normaliser, selected) for name, selected in chosen.items()}
+
+
+@METRICS.register_module()
+class Identity(PerImageMetric):
+    """Cosine of the face embeddings of the hallucinated and the true face.
+
+    Embeddings of two people are not orthogonal: read the number between that of other people's faces and 1 (the docs
+    state both). A network sees a person where people may not, and the other way round.
+
+    Args:
+        embedder: network (N, 3, 128, 128) -> (N, D); None: :class:`ofhkit.models.face_embedding.FaceEmbedding`.
+    """
+
+    name, title, decimals, higher_is_better, headline = "Identity", "identity", 4, True, True
+
+    def __init__(self, embedder: nn.Module | None = None):
+        super().__init__()
+        self.embed = _Reader(embedder or FaceEmbedding())
+
+    def measure(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"Identity": F.cosine_similarity(self.embed(sr), self.embed.truth(hr))}
 
 
 def _lies_in(points: Tensor, region: Tensor) -> Tensor:

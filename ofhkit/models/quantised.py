@@ -1,4 +1,4 @@
-"""What the two pretrained face networks of the package share: 8-bit weights and separable convolutions.
+"""What the pretrained face networks of the package share: 8-bit weights and separable convolutions.
 
 They come from @vladmandic/face-api 1.7.15 (MIT, see ``ofhkit/assets/LICENSES.md``), which runs on TensorFlow.js:
 weights are 8-bit numbers with one scale and minimum a tensor, and padding is TensorFlow's ``SAME``.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 def load_quantised(path: str | Path) -> dict[str, Tensor]:
-    """Read float32 weights stored as ``NAME`` (uint8), ``NAME.scale`` and ``NAME.min`` (float64): q * scale + min."""
+    """Read float32 weights stored as ``NAME`` (uint8), ``NAME.scale`` and ``NAME.min`` (float64): q * scale + min.
+
+    A tensor that is stored as float32 is returned as it is.
+    """
     stored = load_file(str(path))
-    names = [name for name in stored if not name.endswith((".scale", ".min"))]
-    return {n: (stored[n].double() * stored[f"{n}.scale"] + stored[f"{n}.min"]).float() for n in names}
+    weights = {name: tensor for name, tensor in stored.items() if not name.endswith((".scale", ".min"))}
+    for name, tensor in weights.items():
+        if tensor.dtype == torch.uint8:
+            weights[name] = (tensor.double() * stored[f"{name}.scale"] + stored[f"{name}.min"]).float()
+    return weights
 
 
 def pad_same(x: Tensor, kernel_size: int, stride: int, value: float = 0.0) -> Tensor:

@@ -7,18 +7,22 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from scipy.signal import convolve2d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
+from ofhkit.functional.vif import vif
 from ofhkit.metrics import (
     LPIPS,
     LRPSNR,
     NRMSE,
     PSNR,
     SSIM,
+    VIF,
     Consistency,
+    Identity,
     LabelIoU,
     LandmarkError,
     ParsingIoU,
@@ -102,7 +106,7 @@ def test_images_that_are_missing_are_noticed():
         metric.evaluate(5)
 
 
-@pytest.mark.parametrize("name", ["PSNR", "SSIM", "LPIPS", "Consistency"])
+@pytest.mark.parametrize("name", ["PSNR", "SSIM", "LPIPS", "Consistency", "VIF", "Identity"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_broken_outputs_are_refused_by_index(name, value):
     batch = outputs(3, first=40)
@@ -191,6 +195,85 @@ def test_nrmse_splits_points_by_where_they_lie():
     means = run(NRMSE(NoseMoved()), batch)
     assert means["NRMSE_known"] == 0
     assert means["NRMSE_hole"] == pytest.approx(68 * means["NRMSE"], rel=1e-4)
+
+
+def test_nrmse_by_part_moves_with_its_own_points_only():
+    class MouthMoved(FixedPoints):
+        def forward(self, hr):
+            points = super().forward(hr * 0)
+            points[:, 48:] += 8 * (hr[:, :1, 0, 0] > 0.25)[..., None]
+            return points
+
+    batch = outputs(1)
+    batch["hr"][:, 0], batch["sr"][:, 0] = 0.0, 0.3
+    means = run(NRMSE(MouthMoved()), batch)
+    assert means["NRMSE_eyes"] == means["NRMSE_nose"] == 0
+    assert means["NRMSE_mouth"] == pytest.approx(68 / 20 * means["NRMSE"], rel=1e-4)
+
+
+def test_identity_is_the_cosine_of_both_embeddings():
+    class Colors(nn.Module):
+        def forward(self, hr):
+            return hr.mean((2, 3))
+
+    batch = outputs()
+    metric = Identity(Colors())
+    run(metric, batch)
+    for i in range(4):
+        a, b = (batch[key][i].mean((1, 2)).numpy() for key in ("sr", "hr"))
+        assert metric.per_image[i]["Identity"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-5)
+
+
+def test_a_face_is_nearer_to_its_mirror_image_than_to_its_eight_by_eight_version():
+    face = cv2.imread(str(Path(__file__).parents[1] / "data" / "astronaut_crop.png"))[..., ::-1].copy()
+    hr = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255
+    blurred = upsample_bicubic(nn.functional.interpolate(hr, (8, 8), mode="area"), 16).clamp(0, 1)
+    same, mirrored, small = (
+        run(Identity(), {"sr": sr, "hr": hr, "index": torch.tensor([0])})["Identity"]
+        for sr in (hr, hr.flip(-1), blurred)
+    )
+    assert same == pytest.approx(1, abs=1e-5)
+    assert mirrored > 0.95 > small
+
+
+def vif_of_the_paper(hr, sr):
+    """The authors' algorithm on grey values, scale by scale, with scipy."""
+    kept = total = 0.0
+    for scale in range(4):
+        size = 2 ** (4 - scale) + 1
+        at = np.arange(size) - size // 2
+        window = np.exp(-(at[:, None] ** 2 + at[None] ** 2) / (2 * (size / 5) ** 2))
+        window /= window.sum()
+
+        def blur(image, window=window):
+            return convolve2d(image, window, mode="valid")
+
+        if scale:
+            hr, sr = blur(hr)[::2, ::2], blur(sr)[::2, ::2]
+        variance = np.maximum(blur(hr * hr) - blur(hr) ** 2, 0)
+        covariance = blur(hr * sr) - blur(hr) * blur(sr)
+        gain = covariance / (variance + 1e-10)
+        rest = np.maximum(blur(sr * sr) - blur(sr) ** 2, 0)
+        rest = np.where(gain < 0, rest, rest - gain * covariance)
+        kept += np.log10(1 + np.maximum(gain, 0) ** 2 * variance / (np.maximum(rest, 1e-10) + 2)).sum()
+        total += np.log10(1 + variance / 2).sum()
+    return kept / total
+
+
+def test_vif_is_the_papers():
+    batch = outputs()
+    batch["sr"][3] = batch["hr"][3].flip(-1)
+    metric = VIF()
+    run(metric, batch)
+    for i in range(4):
+        hr, sr = (255 * np.tensordot([0.299, 0.587, 0.114], batch[k][i].double().numpy(), 1) for k in ("hr", "sr"))
+        assert metric.per_image[i]["VIF"] == pytest.approx(vif_of_the_paper(hr, sr), abs=1e-9)
+
+
+def test_vif_of_flat_pictures_is_a_number():
+    hr = torch.full((1, 3, 64, 64), 0.5)
+    assert vif(hr, hr).item() == 1
+    assert vif(hr + 0.1, hr).item() == 0
 
 
 class Bands(nn.Module):

@@ -11,7 +11,9 @@ from PIL import Image
 
 import ofhkit
 from ofhkit.errors import OfhkitError
+from ofhkit.models.uncertainty import Uncertainty
 from ofhkit.registry import HALLUCINATORS
+from ofhkit.zoo.release import add_calibration
 from ofhkit.zoo.weights import save_weights
 
 MODEL = dict(
@@ -36,6 +38,23 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(file):
     return ofhkit.load_model(file, "cpu")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A Gaussian completion fitted to noise, with a calibration of its own, from a file."""
+    config = dict(type="FaceHallucinator", inpainter=dict(type="GaussianInpainter"), upsampler=dict(type="Bicubic"))
+    built = HALLUCINATORS.build(config)
+    faces = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    built.inpainter.partial_fit(faces, faces)
+    built.inpainter.finalise()
+    path = tmp_path_factory.mktemp("fitted") / "model.safetensors"
+    save_weights(path, built.state_dict(), {"model": config, "method": "Gaussian"})
+    calibration = Uncertainty()
+    calibration.residual.fill_(1e-6)
+    calibration.small.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    calibration.large.copy_(torch.tensor([[0.0, 1.0, 0.0, 0.0]] * 2))
+    return ofhkit.load_model(add_calibration(path, calibration), "cpu")
 
 
 def test_a_file_says_all_that_is_needed(model):
@@ -175,17 +194,37 @@ def test_the_size_of_the_batches_changes_nothing(model):
 
 
 def test_a_result_says_what_was_invented_and_how_well_it_agrees(model):
-    result = ofhkit.hallucinate(model, IMAGE, MASK, uncertainty=True)
+    result = ofhkit.hallucinate(model, IMAGE, MASK)
     assert result.invented.shape == (128, 128)
     assert result.invented.sum() == 64 * MASK.sum()
     assert result.invented[32:72, 40:96].all()
-    assert result.uncertainty.shape == (128, 128)
-    assert result.uncertainty.max() > 0
     assert np.isfinite(result.consistency)
     assert result.consistency.shape == ()
     hidden = ofhkit.hallucinate(model, np.stack([IMAGE, IMAGE]), np.stack([MASK, np.ones_like(MASK)]))
     assert np.isfinite(hidden.consistency).tolist() == [True, False]
     assert hidden.uncertainty is None
+
+
+def test_a_calibrated_model_says_how_sure_it_is(fitted):
+    batch = np.stack([IMAGE, IMAGE])
+    result = ofhkit.hallucinate(fitted, batch, np.stack([MASK, np.zeros_like(MASK)]), uncertainty=True)
+    assert result.uncertainty.shape == (2, 128, 128)
+    assert result.uncertainty[0][result.invented[0]].mean() > 2 * result.uncertainty[1][result.invented[0]].mean()
+    with pytest.raises(OfhkitError, match=r"was not calibrated.*tools/prior\.py calibrate"):
+        ofhkit.hallucinate(ofhkit.load_model("inpainter", "cpu"), IMAGE, MASK, uncertainty=True)
+
+
+def test_samples_differ_in_the_hole_and_agree_with_what_is_seen(fitted):
+    batch = rng.integers(30, 220, (3, 16, 16, 3), dtype=np.uint8)
+    result = ofhkit.hallucinate(fitted, batch, MASK[None].repeat(3, 0), samples=4)
+    assert result.samples.shape == (3, 4, 128, 128, 3)
+    assert result.samples.std(1)[result.invented].mean() > 1
+    first = ofhkit.hallucinate(fitted, batch.transpose(0, 3, 1, 2), MASK[None].repeat(3, 0), samples=4, batch_size=2)
+    assert np.abs(first.samples.transpose(0, 1, 3, 4, 2).astype(int) - result.samples).max() <= 1
+    single = ofhkit.hallucinate(fitted, batch[0], MASK, samples=2)
+    assert single.samples.shape == (2, 128, 128, 3)
+    with pytest.raises(OfhkitError, match="knows one completion only; several answers need"):
+        ofhkit.hallucinate(ofhkit.load_model("inpainter", "cpu"), IMAGE, MASK, samples=2)
 
 
 def test_threads_share_a_model(model):

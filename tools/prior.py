@@ -6,6 +6,8 @@
     python tools/prior.py holes --data-root DIR --model ofhnet gaussian
     python tools/prior.py consistent --data-root DIR --model ofhnet gaussian
     python tools/prior.py privacy --data-root DIR       whether a training face can be told from an unseen one
+    python tools/prior.py calibrate --data-root DIR --model FILE    how sure it is: fitted to validation faces
+    python tools/prior.py coverage --data-root DIR --model ofhnet-plus    what the deviations hold on test faces
     python tools/prior.py pictures --model gaussian-synthetic ofhnet-synthetic --out docs/pictures   (rendered faces)
 
 The moments of the training faces are collected once and kept in MOMENTS (minutes).
@@ -15,7 +17,8 @@ from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
 
-COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "pictures")
+COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "calibrate", "coverage", "pictures")
+ON_RENDERED = ("calibrate", "coverage")  # without --data-root on rendered faces
 
 
 def main() -> None:
@@ -32,12 +35,14 @@ def main() -> None:
     from safetensors.torch import load_file, save_file
 
     from ofhkit.errors import OfhkitError
-    from ofhkit.evaluation import prior
+    from ofhkit.evaluation import prior, uncertainty
     from ofhkit.export import sample
     from ofhkit.files import atomic_write
     from ofhkit.functional.grids import write_png
     from ofhkit.functional.resample import downsample_cubic
     from ofhkit.ops.processor import device_name
+    from ofhkit.zoo import find_weights, load_model
+    from ofhkit.zoo.release import add_calibration
 
     if args.command == "pictures":
         models = prior.numbered(args.model)
@@ -45,7 +50,7 @@ def main() -> None:
         print(write_png(args.out / "prior_components.png", prior.components(models[0].inpainter)))
         print(write_png(args.out / "prior_completions.png", prior.completions(models, lr)))
         return
-    if args.data_root is None:
+    if args.data_root is None and args.command not in ON_RENDERED:
         raise OfhkitError(f"{args.command} is measured on a pack of tools/prepare_celeba.py: name it with --data-root")
 
     def faces(split: str, count: int | None = args.count, large: bool = False) -> prior.Faces:
@@ -57,15 +62,21 @@ def main() -> None:
             save_file(dict(prior.Moments.collect(args.data_root)), args.moments)
         return prior.Moments(load_file(args.moments))
 
+    if args.command == "calibrate":
+        large = faces("val", large=True)
+        for name in args.model:
+            print(add_calibration(find_weights(name), uncertainty.calibrate(load_model(name, "cpu"), large)))
+        return
     text = {
         "lambda": lambda: prior.regularisations(moments(), faces("val")),
         "size": lambda: prior.sizes(moments(), faces("val", large=True)),
         "faces": lambda: prior.faces_needed(faces("train", None), faces("test")),
         "holes": lambda: prior.holes(faces("test"), prior.numbered(args.model)),
         "consistent": lambda: prior.consistency(faces("test", large=True), prior.numbered(args.model)),
+        "coverage": lambda: uncertainty.coverage(prior.numbered(args.model), faces("test", large=True)),
         "privacy": lambda: prior.privacy(moments(), faces("train"), faces("test")),
     }[args.command]()
-    name = prior.PackedFaces(args.data_root, "test").metainfo["name"]
+    name = prior.Faces(args.data_root, "test", 1).name
     machine = (
         f"{device_name(torch.device('cpu'))} ({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}"
     )

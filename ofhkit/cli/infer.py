@@ -37,6 +37,7 @@ def main() -> int:
         "--paste", default="auto", help="into a photo: the face, or only the hole (as auto): then one without stays"
     )
     parser.add_argument("--uncertainty", action="store_true", help="also draw where the model is unsure")
+    parser.add_argument("--samples", type=whole(1, 64), default=0, metavar="N", help="also draw N other answers")
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images: better, for twice the time")
     parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="of videos, every N-th frame")
     parser.add_argument("--batch-size", type=whole(1, 2**16), default=64, metavar="N", help="faces at once (64)")
@@ -55,7 +56,7 @@ def main() -> int:
     )
     with processes(args.launcher, args.device):
         model = load_model(args.model or DEFAULT_MODEL, args.device, args.flips or None)
-        restorer = Restorer(model, mask, args.kind, args.paste, args.batch_size, args.uncertainty)
+        restorer = Restorer(model, mask, args.kind, args.paste, args.batch_size, args.uncertainty, args.samples)
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():
             counts = f"{done.count('restored')} restored, {done.failed} failed"

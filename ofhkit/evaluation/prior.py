@@ -23,11 +23,12 @@ from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.registry import DATASETS
 from ofhkit.zoo import load_model
 
 __all__ = [
     "Faces", "Moments", "completions", "components", "consistency", "faces_needed", "holes", "numbered", "privacy",
-    "regularisations", "sizes",
+    "regularisations", "sizes", "table",
 ]  # fmt: skip
 
 LAMBDAS = (3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
@@ -37,10 +38,15 @@ _LAMBDA, _BATCH = 3e-5, 256
 
 
 class Faces:
-    """Faces of one split of a pack: ``hr`` and ``lr`` float in [0, 1], ``mask`` as a test draws it."""
+    """Faces of one split of a pack: ``hr`` and ``lr`` float in [0, 1], ``mask`` as a test draws it.
 
-    def __init__(self, root: str | Path, split: str, count: int | None = None, large: bool = True):
-        pack = PackedFaces(root, split)
+    Without a root they are rendered, as many as ``count`` says.
+    """
+
+    def __init__(self, root: str | Path | None, split: str, count: int | None = None, large: bool = True):
+        rendered = dict(type="SyntheticFaces", split=split, num_faces={split: count})
+        pack = DATASETS.build(rendered) if root is None else PackedFaces(root, split)
+        self.name = pack.metainfo["name"]
         size = len(pack) if count is None else min(count, len(pack))
         small, big = [], []
         for start in range(0, size, _BATCH):
@@ -68,7 +74,8 @@ class Moments(dict):
         return cls(gaussian.centre_moments(sums, len(pack), {"x": (3, 16, 16), "y": (3, 128, 128)}))
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
@@ -83,8 +90,8 @@ def regularisations(moments: Moments, faces: Faces) -> str:
     """The rule: the smallest lambda whose mean LR-PSNR on validation faces is within 0.01 dB of the best one's."""
     scores = {lam: psnr(_complete(moments, faces.lr, faces.mask, lam), faces.lr, 1.0).mean().item() for lam in LAMBDAS}
     chosen = min(lam for lam, value in scores.items() if value >= max(scores.values()) - 0.01)
-    table = _table(("lambda", "LR-PSNR (dB)"), [(f"{k:g}", f"{v:.3f}") for k, v in scores.items()])
-    return f"{table}\n\nThe smallest within 0.01 dB of the best: {chosen:g}."
+    found = table(("lambda", "LR-PSNR (dB)"), [(f"{k:g}", f"{v:.3f}") for k, v in scores.items()])
+    return f"{found}\n\nThe smallest within 0.01 dB of the best: {chosen:g}."
 
 
 def sizes(moments: Moments, faces: Faces) -> str:
@@ -111,7 +118,7 @@ def sizes(moments: Moments, faces: Faces) -> str:
         name = f"blocks of {side}x{side}, rank {rank}"
         rows.append([name, f"{numbers / 1e6:.2f}", f"{numbers * 4 / 1e6:.1f}", *scores(predicted)])
         rows.append([f"{name}, 16 bits", f"{numbers / 1e6:.2f}", f"{numbers * 2 / 1e6:.1f}", *scores(half)])
-    return _table(("form", "million numbers", "MB", "PSNR (dB)", "SSIM"), rows)
+    return table(("form", "million numbers", "MB", "PSNR (dB)", "SSIM"), rows)
 
 
 def _blocks(images: Tensor, side: int) -> Tensor:
@@ -135,7 +142,7 @@ def faces_needed(train: Faces, faces: Faces) -> str:
         moments = Moments(gaussian.centre_moments(sums, count, {"x": (3, 16, 16)}))
         found = [psnr(_complete(moments, faces.lr, faces.mask, lam), faces.lr, 1.0).mean() for lam in (3e-5, 1e-3)]
         rows.append((f"{count:,}", *(f"{value:.2f}" for value in found)))
-    return _table(("training faces", "LR-PSNR, lambda 3e-5", "LR-PSNR, lambda 1e-3"), rows)
+    return table(("training faces", "LR-PSNR, lambda 3e-5", "LR-PSNR, lambda 1e-3"), rows)
 
 
 def holes(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
@@ -151,7 +158,7 @@ def holes(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
         with torch.no_grad():
             done = [m.complete(faces.lr * (1 - mask), mask).clamp(0, 1) for m in models]
         rows.append([name, *(f"{psnr(c, faces.lr, 1.0, mask).mean():.2f}" for c in done)])
-    return _table(["hole", *(m.info["name"] for m in models)], rows)
+    return table(["hole", *(m.info["name"] for m in models)], rows)
 
 
 @torch.no_grad()
@@ -186,7 +193,7 @@ def consistency(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
         "8 bits, worst face",
         "faces above 1e-3",
     )
-    return _table((*titles, "PSNR", "LPIPS"), rows)
+    return table((*titles, "PSNR", "LPIPS"), rows)
 
 
 def privacy(moments: Moments, train: Faces, unseen: Faces) -> str:
@@ -211,7 +218,7 @@ def privacy(moments: Moments, train: Faces, unseen: Faces) -> str:
     auc = (distances[0][:, None] < distances[1][None]).double().mean().item()
     titles = ("faces", "squared distance", "hidden half, PSNR", "likeness to a direction, mean", "most")
     return (
-        f"{_table(titles, rows)}\n\nA training face is told from an unseen one with an area of {auc:.3f} under the ROC."
+        f"{table(titles, rows)}\n\nA training face is told from an unseen one with an area of {auc:.3f} under the ROC."
     )
 
 

@@ -11,7 +11,7 @@ face: E[y | x_K] = m_y + W' (x - m) with W = C^-1 Cov(x, y). Images are flattene
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ from torch import Tensor
 from ofhkit.errors import OfhkitError
 
 __all__ = [
-    "add_moments", "centre_moments", "complete", "complete_by_steps", "conjugate_gradients", "linear_map", "mirror",
-    "new_moments", "precision", "preconditioner", "symmetric", "triangle",
+    "add_moments", "centre_moments", "complete", "complete_by_steps", "conjugate_gradients", "deviations", "draw",
+    "linear_map", "mirror", "new_moments", "precision", "preconditioner", "squared_distance", "symmetric", "triangle",
 ]  # fmt: skip
 
 _MIDDLE = 0.5  # moments are taken about mid-grey, so that centring them loses no digits
@@ -99,8 +99,7 @@ def linear_map(cov_xx: Tensor, cov_xy: Tensor, regularisation: float) -> Tensor:
 def complete(x: Tensor, hidden: Tensor, mean: Tensor, precision: Tensor) -> Tensor:
     """Fill hidden numbers with their mean given the known ones, exactly; known ones come back as they are.
 
-    One batched Cholesky factorisation a few faces, those with holes of a like size together. A face with nothing hidden
-    stays; one with everything hidden becomes ``mean``.
+    A face with nothing hidden stays; one with everything hidden becomes ``mean``.
 
     Shape:
         x (N, D); what is hidden may hold anything, NaN too. hidden (N, D) bool, mean (D,), precision (D, D).
@@ -108,24 +107,68 @@ def complete(x: Tensor, hidden: Tensor, mean: Tensor, precision: Tensor) -> Tens
     """
     x = x.to(precision.dtype)
     filled = torch.where(hidden, mean, x)
-    counts = hidden.sum(1)
-    counts = counts * (counts < hidden.shape[1])  # with everything hidden there is nothing to solve: the mean
     right = (filled - mean) @ precision
     parts, places = [], []
-    for rows in _groups(counts, _ENTRIES[x.device.type != "cpu"]):
-        size = int(counts[rows].max())
-        at = hidden[rows].to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :size]  # hidden ones first
-        inside = torch.arange(size, device=x.device) < counts[rows, None]
-        both = inside[:, :, None] & inside[:, None, :]
-        eye = torch.eye(size, dtype=x.dtype, device=x.device)
-        system = torch.where(both, precision[at[:, :, None], at[:, None, :]], eye)
+    for rows, at, inside, factor in _factors(hidden & ~hidden.all(1, keepdim=True), precision):
         b = torch.where(inside, right[rows].gather(1, at), 0)
-        solved = torch.cholesky_solve(b[..., None], torch.linalg.cholesky(system))[..., 0]
+        solved = torch.cholesky_solve(b[..., None], factor)[..., 0]
         parts.append(torch.zeros_like(x[rows]).scatter(1, at, torch.where(inside, solved, 0)))
         places.append(rows)
     if not parts:
         return filled
     return filled.index_add(0, torch.cat(places), torch.cat(parts), alpha=-1)
+
+
+def deviations(hidden: Tensor, precision: Tensor) -> Tensor:
+    """Standard deviations of the hidden numbers given the known ones, diag(P_HH^-1)^1/2; 0 for known ones.
+
+    Shape:
+        hidden (N, D) bool, precision (D, D). Output (N, D), the type of ``precision``.
+    """
+    out = precision.new_zeros(hidden.shape)
+    for rows, at, inside, factor in _factors(hidden, precision):
+        spread = torch.cholesky_inverse(factor).diagonal(dim1=-2, dim2=-1).sqrt()
+        out[rows] = torch.zeros_like(out[rows]).scatter(1, at, torch.where(inside, spread, 0))
+    return out
+
+
+def draw(noise: Tensor, hidden: Tensor, precision: Tensor) -> Tensor:
+    """Turn standard normal noise into deviations of the hidden numbers from their mean, with covariance P_HH^-1.
+
+    Shape:
+        noise (S, N, D), hidden (N, D) bool, precision (D, D). Output (S, N, D), 0 where known.
+    """
+    out = torch.zeros_like(noise, dtype=precision.dtype)
+    for rows, at, inside, factor in _factors(hidden, precision):
+        places = at.expand(len(noise), -1, -1)
+        z = torch.where(inside, noise[:, rows].to(precision.dtype).gather(2, places), 0)
+        drawn = torch.linalg.solve_triangular(factor.mT, z.movedim(0, -1), upper=True).movedim(-1, 0)
+        out[:, rows] = torch.zeros_like(out[:, rows]).scatter(2, places, torch.where(inside, drawn, 0))
+    return out
+
+
+def squared_distance(filled: Tensor, mean: Tensor, precision: Tensor) -> Tensor:
+    """(N,) squared Mahalanobis distance; of a face that :func:`complete` filled it is that of its known numbers."""
+    away = filled - mean
+    return ((away @ precision) * away).sum(1)
+
+
+def _factors(hidden: Tensor, precision: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Factor P_HH for faces with holes of a like size together, a few at a time.
+
+    Yields:
+        rows (R,) of the faces; at (R, n), the hidden numbers' places first; inside (R, n), which of these are hidden;
+        the lower Cholesky factors (R, n, n), with the identity where a hole is smaller than n.
+    """
+    counts = hidden.sum(1)
+    for rows in _groups(counts, _ENTRIES[hidden.device.type != "cpu"]):
+        size = int(counts[rows].max())
+        at = hidden[rows].to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :size]
+        inside = torch.arange(size, device=hidden.device) < counts[rows, None]
+        both = inside[:, :, None] & inside[:, None, :]
+        eye = torch.eye(size, dtype=precision.dtype, device=precision.device)
+        system = torch.where(both, precision[at[:, :, None], at[:, None, :]], eye)
+        yield rows, at, inside, torch.linalg.cholesky(system)
 
 
 def _groups(counts: Tensor, entries: int) -> list[Tensor]:

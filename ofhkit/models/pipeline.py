@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.consistency import confine, dither, project
 from ofhkit.functional.paste import paste
+from ofhkit.models.uncertainty import Uncertainty, calibrated
 from ofhkit.ops import fuse
 from ofhkit.registry import HALLUCINATORS, INPAINTERS, UPSAMPLERS
 
@@ -58,6 +59,7 @@ class FaceHallucinator(nn.Module):
         self.consistent, self.flips = bool(consistent), bool(flips)
         self.inpainter = INPAINTERS.build(inpainter)
         self.upsampler = UPSAMPLERS.build(upsampler)
+        self.uncertainty: Uncertainty | None = None  # the calibration, where the weights' file has one
         self._upsampler_takes = upsampler_inputs(self.upsampler)  # read once: a fast form hides its signature
 
     @property
@@ -90,9 +92,48 @@ class FaceHallucinator(nn.Module):
         Inf is mapped to NaN instead of being clamped to 1, so that metrics reject the image.
         """
         completed = self.complete(lr, mask)
+        return {"completed": completed, "sr": self._finish(completed, mask, self.consistent)}
+
+    def _finish(self, completed: Tensor, mask: Tensor, consistent: bool) -> Tensor:
         sr = self.upsample(completed, mask).float()
-        inside = dither(confine(sr, completed.float())) if self.consistent else sr.clamp(0, 1)
-        return {"completed": completed, "sr": torch.where(sr.isinf(), torch.nan, inside)}
+        inside = dither(confine(sr, completed.float())) if consistent else sr.clamp(0, 1)
+        return torch.where(sr.isinf(), torch.nan, inside)
+
+    def deviations(self, lr: Tensor, mask: Tensor, sr: Tensor) -> dict[str, Tensor]:
+        """Return ``lr_std`` (N, 3, 16, 16) and ``sr_std`` (N, 1, 128, 128): 1.645 of them hold 90 % of the errors.
+
+        Raises:
+            OfhkitError: the pipeline was not calibrated.
+        """
+        return calibrated(self)(self.inpainter, lr, mask, sr)
+
+    def sample(self, lr: Tensor, mask: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Other faces that fit what is seen as well, each consistent with it.
+
+        Args:
+            noise: standard normal, (S, N, 3, 16, 16): one answer from each.
+
+        Returns:
+            ``completed`` (S, N, 3, 16, 16) and ``sr`` (S, N, 3, 128, 128).
+        """
+        completed = self.sample_completions(lr, mask, noise)
+        return {"completed": completed, "sr": torch.stack([self._finish(one, mask, True) for one in completed])}
+
+    def sample_completions(self, lr: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+        """The completed small faces of :meth:`sample`.
+
+        Raises:
+            OfhkitError: the inpainter knows one answer only.
+        """
+        if not hasattr(self.inpainter, "draw"):
+            raise OfhkitError(
+                f"{type(self.inpainter).__name__} knows one completion only; several answers need a pipeline on "
+                "GaussianInpainter, such as ofhnet-plus"
+            )
+        drawn = self.inpainter.draw(noise, mask).to(lr.dtype)
+        if self.uncertainty is not None:
+            drawn = drawn * self.uncertainty.stretch(self.inpainter, lr, mask)
+        return paste(lr, (self.complete(lr, mask) + drawn).clamp(0, 1), mask)
 
     def fuse(self, precision: str = "float32", micro_batch: int | str = "auto") -> FaceHallucinator:
         """Return a copy for inference with every network in its fast form; see :func:`ofhkit.ops.fuse`.

@@ -13,7 +13,8 @@ __all__ = ["draw_overlay", "draw_uncertainty", "paste_back"]
 BORDER = 14  # crop pixels over which a pasted face fades in
 RED = (230, 30, 30)
 ROWS = 256  # that are mixed at a time, for the sake of memory
-FULL_SCALE = 0.15  # uncertainty that is drawn brightest
+FULL_SCALE = 0.15  # standard deviation that is drawn brightest
+LEGEND = 18  # pixels of the strip below a map
 
 
 def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -118,12 +119,21 @@ def draw_overlay(rgb: np.ndarray, mask: np.ndarray, matrices: np.ndarray) -> np.
 
 
 def draw_uncertainty(uncertainty: np.ndarray, invented: np.ndarray) -> np.ndarray:
-    """Spread as a color map (dark: the readings agree; bright: they differ by 0.15 or more), the hole outlined.
+    """A standard deviation as a color map (dark: sure; bright: 0.15 or more), the hole outlined, with a legend below.
 
     Shape:
-        uncertainty, invented (128, 128) -> (128, 128, 3) uint8 RGB
+        uncertainty, invented (128, 128) -> (146, 128, 3) uint8 RGB
     """
-    levels = np.rint(255 * np.clip(uncertainty / FULL_SCALE, 0, 1)).astype(np.uint8)
-    out = np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1])
+    out = _colors(uncertainty / FULL_SCALE)
     outlines, _ = cv2.findContours(invented.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(out, outlines, -1, (255, 255, 255), 1)
+    cv2.drawContours(out, outlines, -1, (255, 255, 255), 1)
+    legend = np.full((LEGEND, out.shape[1], 3), 255, np.uint8)
+    legend[2:6] = _colors(np.linspace(0, 1, out.shape[1])[None])
+    for text, left in (("sure", 1), (f"{FULL_SCALE}", out.shape[1] - 27)):
+        cv2.putText(legend, text, (left, LEGEND - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.33, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([out, legend])
+
+
+def _colors(shares: np.ndarray) -> np.ndarray:
+    levels = np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1])

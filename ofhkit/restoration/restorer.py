@@ -17,6 +17,7 @@ from ofhkit.functional.images import to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
 from ofhkit.models.inference import device_of, faster, run_batches
 from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.models.uncertainty import calibrated
 from ofhkit.restoration.composition import in_the_form_of, paste_back
 from ofhkit.restoration.faces import FaceFinder, FaceInput, crop_and_downsample, scaling
 from ofhkit.restoration.masks import Mask, MaskOptions, find_mask
@@ -47,7 +48,8 @@ class RestoredFace:
         matrix: (2, 3) from picture to crop; None for a tiny face.
         score: the detector's; NaN where no detector was asked.
         consistency: PSNR in dB between ``sr``, shrunk again, and the known pixels.
-        uncertainty: (128, 128) float32: how far several readings lie apart; None where it was not asked for.
+        uncertainty: (128, 128) float32: standard deviation; None where it was not asked for.
+        samples: (S, 128, 128, 3) uint8: other answers that fit as well; None where they were not asked for.
     """
 
     sr: np.ndarray
@@ -60,6 +62,7 @@ class RestoredFace:
     score: float
     consistency: float
     uncertainty: np.ndarray | None
+    samples: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,10 @@ class Restorer:
             same; a photograph without a hole stays as it is.
         batch_size: faces that go through the network at once, of however many pictures.
         uncertainty: also say where the model is unsure.
+        samples: how many other answers to draw that fit what is seen as well.
 
     Raises:
-        OfhkitError: an unknown kind or way to paste.
+        OfhkitError: an unknown kind or way to paste; a model that cannot say what is asked.
     """
 
     def __init__(
@@ -129,14 +133,17 @@ class Restorer:
         paste: str = "auto",
         batch_size: int = 64,
         uncertainty: bool = False,
+        samples: int = 0,
     ):
         for name, value, valid in (("kind", kind, KINDS), ("paste", paste, PASTE)):
             if value not in valid:
                 raise OfhkitError(f"unknown {name} {value!r}; {did_you_mean(value, valid)}")
+        if uncertainty:
+            calibrated(model)
         if batch_size < 1:
             raise OfhkitError(f"batch_size must be a positive whole number, got {batch_size}")
         self.model, self.mask, self.kind, self.paste = model, mask or MaskOptions(), kind, paste
-        self.batch_size, self.uncertainty = batch_size, uncertainty
+        self.batch_size, self.uncertainty, self.samples = batch_size, uncertainty, samples
         self._finder: FaceFinder | None = None
         self._fast: FaceHallucinator | None = None
 
@@ -235,7 +242,7 @@ class Restorer:
             lr, mask = torch.stack([s.lr for s in seen]), torch.stack([s.mask for s in seen])
             if self._fast is None and len(seen) >= MANY:
                 self._fast = faster(self.model)
-            out = run_batches(self._fast or self.model, lr, mask, self.batch_size, self.uncertainty)
+            out = run_batches(self._fast or self.model, lr, mask, self.batch_size, self.uncertainty, self.samples)
         first = 0
         for plan in waiting:
             if isinstance(plan, Outcome):
@@ -287,4 +294,5 @@ def _face(plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> Re
         score=plan.scores[k],
         consistency=float(out.consistency[i]),
         uncertainty=None if out.uncertainty is None else out.uncertainty[i].numpy(),
+        samples=None if out.samples is None else np.stack([to_uint8(one) for one in out.samples[i]]),
     )

@@ -36,9 +36,10 @@ class Result:
         completed: the input as RGB with its hole filled, in the input's layout.
         mask: (…, 16, 16) bool, True = occluded.
         consistency: (…) PSNR in dB between ``sr``, shrunk again, and the known pixels; NaN where none is known.
-        uncertainty: (…, 128, 128) standard deviation over several readings of the same input, in units of [0, 1], if
-            asked for.
+        uncertainty: (…, 128, 128) standard deviation in units of [0, 1], calibrated, if it was asked for: 1.645 of them
+            to either side of ``sr`` hold 90 % of the errors.
         info: the model's, for the text in a file.
+        samples: (…, S, 128, 128, 3) or (…, S, 3, 128, 128) other answers that fit as well, if they were asked for.
     """
 
     sr: np.ndarray
@@ -47,6 +48,7 @@ class Result:
     consistency: np.ndarray
     uncertainty: np.ndarray | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    samples: np.ndarray | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.sr if dtype is None else self.sr.astype(dtype)
@@ -106,6 +108,7 @@ def hallucinate(
     *,
     batch_size: int = 64,
     uncertainty: bool = False,
+    samples: int = 0,
 ) -> Result:
     """Turn tiny faces with holes into complete large ones.
 
@@ -117,10 +120,11 @@ def hallucinate(
             in [0, 1]. One face may be grey (16, 16), have transparency (16, 16, 4), be a PIL image, or a file's path.
         mask: (16, 16) or (N, 16, 16), a PIL image or a file's path; nonzero = occluded. None: what is transparent is.
         batch_size: faces that go through the network at once.
-        uncertainty: also say where the model is unsure (takes several times as long).
+        uncertainty: also say how sure the model is of every pixel.
+        samples: how many other answers to draw that fit what is seen as well; the same at every call.
 
     Raises:
-        OfhkitError: another shape, size, type or range, or no such file; says which was expected.
+        OfhkitError: the model cannot say what is asked; another shape, size, type or range, or no such file; says which was expected.
 
     >>> import ofhkit, numpy as np
     >>> from ofhkit.registry import HALLUCINATORS
@@ -131,8 +135,8 @@ def hallucinate(
     """
     if not isinstance(model, nn.Module):
         raise OfhkitError(f"model must be one of ofhkit.load_model, got {type(model).__name__}")
-    image, hidden = _as_rgb(_as_array(image, "image"))
-    mask = hidden if mask is None else _as_array(mask, "mask")
+    image, transparent = _as_rgb(_as_array(image, "image"))
+    mask = transparent if mask is None else _as_array(mask, "mask")
     single = image.ndim == 3
     batch = image[None] if single else image
     first = _channels_first(batch, image.shape)
@@ -143,13 +147,12 @@ def hallucinate(
     if holes.shape != (len(lr), *lr.shape[2:]):
         size = tuple(lr.shape[2:])
         raise OfhkitError(f"mask must be {size} or {(len(lr), *size)}, nonzero = occluded; got {mask.shape}")
-    out = run_batches(
-        model, lr.float() / (255 if integer else 1), torch.from_numpy(holes)[:, None].float(), batch_size, uncertainty
-    )
+    seen, hidden = lr.float() / (255 if integer else 1), torch.from_numpy(holes)[:, None].float()
+    out = run_batches(model, seen, hidden, batch_size, uncertainty, samples)
 
     def back(t: Tensor) -> np.ndarray:
         array = (t * 255).round().to(torch.uint8).numpy() if integer else t.numpy().astype(batch.dtype)
-        array = array if first else array.transpose(0, 2, 3, 1)
+        array = array if first else np.moveaxis(array, -3, -1)
         return array[0] if single else array
 
     return Result(
@@ -159,6 +162,7 @@ def hallucinate(
         consistency=out.consistency.numpy()[0 if single else slice(None)],
         uncertainty=None if out.uncertainty is None else out.uncertainty.numpy()[0 if single else slice(None)],
         info=getattr(model, "info", {}),
+        samples=None if out.samples is None else back(out.samples),
     )
 
 

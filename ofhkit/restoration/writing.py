@@ -19,6 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
+from ofhkit.functional.contact_sheets import contact_sheet
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome
@@ -28,7 +29,7 @@ __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
 
 WARNING = "hallucinated: not for identification"
 AFTER_HEADER = 33  # bytes of a PNG's signature and its first chunk
-FOLDERS = ("overlays", "faces", "uncertainty")
+FOLDERS = ("overlays", "faces", "uncertainty", "samples")
 COLUMNS = ("input", "name", "status", "kind", "faces", "hidden_of_256", "consistency_db", "uncertainty_in_hole",
            "output", "notes", "error")  # fmt: skip
 
@@ -68,9 +69,9 @@ class Writer:
     """Writes outcomes into a folder.
 
     ``NAME.png`` is the restored picture (an untouched one is copied, with its own suffix), ``overlays/NAME.png`` shows
-    hole and crops, ``faces/NAME_1.png`` the faces of a photograph, ``uncertainty/NAME_1.png`` where the model is unsure
-    (if asked). What an earlier run wrote under a picture's name is replaced or removed; a picture that failed leaves
-    nothing.
+    hole and crops, ``faces/NAME_1.png`` the faces of a photograph; if asked, ``uncertainty/NAME_1.png`` shows where the
+    model is unsure and ``samples/NAME_1.png`` other answers. What an earlier run wrote under a picture's name is
+    replaced or removed; a picture that failed leaves nothing.
 
     Args:
         out: the folder.
@@ -112,7 +113,8 @@ class Writer:
             except OfhkitError as error:  # a full disk, say
                 outcome = replace(outcome, image=None, error=str(error))
         self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
-        self._remove(*self._numbered("uncertainty", name, 1))
+        for folder in ("uncertainty", "samples"):
+            self._remove(*self._numbered(folder, name, 1))
         self._remove_copy(outcome.picture, name)
         self.rows.append({**row, "notes": _notes(outcome), "status": "failed", "error": outcome.error})
         return outcome
@@ -128,12 +130,16 @@ class Writer:
         for i, face in enumerate(faces, 1):
             if photo:
                 self._save(f"faces/{name}_{i}.png", face.sr)
+            if face.samples is not None:
+                sheet = contact_sheet(np.concatenate([face.sr[None], face.samples]).transpose(0, 3, 1, 2), columns=4)
+                self._save(f"samples/{name}_{i}.png", sheet)
             if face.uncertainty is not None:
                 self._save(f"uncertainty/{name}_{i}.png", draw_uncertainty(face.uncertainty, face.invented))
                 inside = face.uncertainty[face.invented] if face.invented.any() else face.uncertainty
                 uncertainties.append(float(inside.mean()))
         self._remove(*self._numbered("faces", name, len(faces) + 1 if photo else 1))
         self._remove(*self._numbered("uncertainty", name, len(uncertainties) + 1))
+        self._remove(*self._numbered("samples", name, sum(f.samples is not None for f in faces) + 1))
         return {
             "status": "untouched" if outcome.untouched else "restored",
             "kind": outcome.kind,

@@ -18,6 +18,7 @@ from ofhkit.config.check import check
 from ofhkit.errors import OfhkitError
 from ofhkit.models.fitted import Fitted
 from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.models.uncertainty import Uncertainty
 from ofhkit.registry import HALLUCINATORS, PIPELINE
 from ofhkit.zoo.weights import load_strictly, load_weights
 
@@ -56,6 +57,8 @@ def open_pipeline(path: Path) -> tuple[FaceHallucinator, dict[str, Tensor], dict
     try:
         _check_header(header)
         model = _build(header["model"], tensors)
+        if any(name.startswith("uncertainty.") for name in tensors):
+            model.uncertainty = Uncertainty()
         load_strictly(model, tensors, str(path))
         _check_answer(model.eval())
     except OfhkitError as error:

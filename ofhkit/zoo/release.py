@@ -13,11 +13,12 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.models.uncertainty import Uncertainty
 from ofhkit.runtime.version import __version__
 from ofhkit.zoo.pipeline_file import open_pipeline
-from ofhkit.zoo.weights import MODEL, check_finite, save_weights
+from ofhkit.zoo.weights import MODEL, check_finite, load_weights, save_weights
 
-__all__ = ["export_weights"]
+__all__ = ["add_calibration", "export_weights"]
 
 
 def export_weights(
@@ -72,11 +73,20 @@ def export_weights(
     return save_weights(out, tensors, release)
 
 
+def add_calibration(file: Path, calibration: Uncertainty) -> Path:
+    """Write a calibration into a pipeline's file, in place of an older one; all else stays as it is."""
+    tensors, header = load_weights(file)
+    tensors = {name: value for name, value in tensors.items() if not name.startswith("uncertainty.")}
+    new = {f"uncertainty.{name}": value for name, value in calibration.state_dict().items()}
+    new["uncertainty.residual"] = new["uncertainty.residual"].half()
+    return save_weights(file, tensors | new, header)
+
+
 def _with_inpainter(tensors: Mapping[str, Tensor], header: Mapping[str, Any], file: Path) -> tuple[dict, dict]:
     """A pipeline's tensors and header with the inpainter of another one; the scores were the old pipeline's."""
     _, others, other = open_pipeline(file)
     prefix = "inpainter."
-    mixed = {k: v for k, v in tensors.items() if not k.startswith(prefix)}
+    mixed = {k: v for k, v in tensors.items() if not k.startswith((prefix, "uncertainty."))}
     mixed |= {k: v for k, v in others.items() if k.startswith(prefix)}
     first, second = other["method"].partition("+")[0], header["method"].rpartition("+")[2]
     model = {**header["model"], "inpainter": other["model"]["inpainter"]}

@@ -120,3 +120,36 @@ def test_half_of_a_symmetric_matrix_is_the_whole():
     a = a + a.T
     assert torch.equal(gaussian.symmetric(gaussian.triangle(a)), a)
     assert len(gaussian.triangle(a)) == 28
+
+
+def test_deviations_are_those_of_the_conditional_covariance(moments):
+    _, covariance = moments
+    precision, hidden = gaussian.precision(covariance, 1e-3), masks()
+    found = gaussian.deviations(hidden, precision)
+    regular = covariance + 1e-3 * torch.eye(D, dtype=torch.float64)
+    for row, h in zip(found, hidden):
+        k = ~h
+        left = regular[h][:, h] - regular[h][:, k] @ torch.linalg.solve(regular[k][:, k], regular[k][:, h])
+        assert torch.allclose(row[h], left.diagonal().sqrt(), atol=1e-9, rtol=0)
+        assert not row[k].any()
+
+
+def test_draws_have_the_conditional_covariance(moments):
+    _, covariance = moments
+    precision, hidden = gaussian.precision(covariance, 1e-3), masks()[[1, -1]]
+    units = torch.eye(D, dtype=torch.float64)[:, None].expand(-1, 2, -1)  # every number's share of the noise alone
+    drawn = gaussian.draw(units, hidden, precision)
+    for i, h in enumerate(hidden):
+        exact = torch.linalg.inv(precision[h][:, h])
+        assert torch.allclose(drawn[:, i, h].T @ drawn[:, i, h], exact, atol=1e-9, rtol=0)
+        assert not drawn[:, i, ~h].any()
+
+
+def test_the_distance_is_that_of_the_known_numbers(moments):
+    mean, covariance = moments
+    precision, hidden, x = gaussian.precision(covariance, 1e-3), masks(), faces(len(masks()), 2).flatten(1)
+    found = gaussian.squared_distance(gaussian.complete(x, hidden, mean, precision), mean, precision)
+    regular = covariance + 1e-3 * torch.eye(D, dtype=torch.float64)
+    for distance, row, h in zip(found, x, hidden):
+        away = (row - mean)[~h]
+        assert abs(distance - away @ torch.linalg.solve(regular[~h][:, ~h], away)) < 1e-8

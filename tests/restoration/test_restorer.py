@@ -16,6 +16,7 @@ import ofhkit
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, warp
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.uncertainty import Uncertainty
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import MaskOptions, Picture, Restorer, restore_files, restorer
 from ofhkit.restoration.faces import crop_and_downsample, scaling
@@ -34,6 +35,8 @@ rng = np.random.default_rng(0)
 def model():
     torch.manual_seed(0)
     built = HALLUCINATORS.build(MODEL).eval()
+    built.uncertainty = Uncertainty()
+    built.uncertainty.large += torch.tensor([[-4.0, 0, 0, 0], [-2.0, 0, 0, 0]])
     built.info = {"name": "tiny", "template": [list(p) for p in DEFAULT_TEMPLATE], "licence": "for tests"}
     return built
 
@@ -177,7 +180,7 @@ def test_wrong_options_are_answered_with_the_nearest(model):
         Restorer(model, paste="hoel")
 
 
-def test_uncertainty_is_drawn_from_where_readings_differ(model):
+def test_uncertainty_is_larger_in_the_hole(model):
     tiny = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
     face = restore(model, tiny, MaskOptions(boxes=[(4, 4, 6, 6)]), uncertainty=True).faces[0]
     assert face.uncertainty.shape == (128, 128)

@@ -94,19 +94,45 @@ class GaussianInpainter(Fitted):
         self.precision = gaussian.precision(covariance.to(wide), self.regularisation)
         self.preconditioner = gaussian.preconditioner(self.precision)
 
-    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+    def posterior(self, lr: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden numbers' standard deviations, and how unlikely the known ones are.
+
+        Shape:
+            lr, mask as for ``forward`` -> (N, C, H, W), 0 where known; (N,): squared distance from the mean in standard
+            deviations, by number: about 1, more for faces that the prior finds unlikely
+        """
+        hidden, mean = self._read(lr, mask)
+        filled = gaussian.complete(lr.flatten(1), hidden, mean, self.precision)
+        distance = gaussian.squared_distance(filled, mean, self.precision)
+        known = (~hidden).sum(1)
+        unlikely = torch.where(known > 0, distance / known.clamp(min=1), 1)
+        return gaussian.deviations(hidden, self.precision).view_as(lr), unlikely
+
+    def draw(self, noise: Tensor, mask: Tensor) -> Tensor:
+        """Deviations from the completion as likely as the faces have them, from standard normal noise.
+
+        Shape:
+            noise (S, N, C, H, W), mask (N, 1, H, W) -> (S, N, C, H, W), 0 where known
+        """
+        hidden, _ = self._read(noise[0], mask)
+        return gaussian.draw(noise.flatten(2), hidden, self.precision).view_as(noise)
+
+    def _read(self, lr: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Check that faces fit; which of their numbers are hidden (N, D), and the mean (D,)."""
         self._require_fit()
         if lr.shape[1:] != self.mean.shape:
             raise OfhkitError(
                 f"GaussianInpainter was fitted to faces {tuple(self.mean.shape)}, got {tuple(lr.shape[1:])}; "
                 "fit it to faces of this size"
             )
-        hidden = (mask > 0.5).expand_as(lr).flatten(1)
-        mean = self.mean.flatten()
+        return (mask > 0.5).expand_as(lr).flatten(1), self.mean.flatten().to(self.precision)
+
+    def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
+        hidden, mean = self._read(lr, mask)
         with no_autocast(lr.device):
             if torch.compiler.is_compiling():
                 steps = (self.precision, self.preconditioner, self.graph_steps)
                 filled = gaussian.complete_by_steps(lr.flatten(1), hidden, mean.float(), *steps)
             else:
-                filled = gaussian.complete(lr.flatten(1), hidden, mean.to(self.precision), self.precision)
+                filled = gaussian.complete(lr.flatten(1), hidden, mean, self.precision)
         return filled.to(lr.dtype).view_as(lr).clamp(0, 1)

@@ -13,7 +13,7 @@ model = dict(
     type="FaceHallucinator",
     inpainter=dict(type="GaussianInpainter"),
     upsampler=dict(type="TrunkUpsampler"),
-    losses=dict(pixel=dict(type="PSNRLoss")),
+    losses=dict(pixel=dict(type="PSNRLoss"), ssim=dict(type="SSIMLoss", weight=8.0)),
 )
 stages = dict(
     upsampler=dict(

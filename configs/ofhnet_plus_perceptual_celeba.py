@@ -13,6 +13,7 @@ model = dict(
     discriminator=dict(type="FaceDiscriminator", channels=(16, 32, 64, 128, 128, 128)),
     landmark_prior=dict(type="FanZhou"),
     losses=dict(
+        _delete_=True,
         pixel=dict(type="PixelLoss"),
         lpips=dict(type="LPIPSLoss", weight=0.02),
         adversarial=dict(type="AdversarialLoss", weight=0.0004),

@@ -38,6 +38,7 @@ def main() -> None:
         help="only these: psnr ssim lpips identity nrmse iou vif …, or quick, standard, all",
     )
     parser.add_argument("--faces", nargs="+", type=whole(0), metavar="N", help="faces to show (default: the first)")
+    parser.add_argument("--alone", action="store_true", help="leave out the rows that need no training (bicubic …)")
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images, for twice the time")
     sweeps = ("size", "position")
     parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
@@ -63,4 +64,5 @@ def main() -> None:
             sweep_limit=args.sweep_limit,
             faces=args.faces,
             flips=args.flips,
+            alone=args.alone,
         )

@@ -52,6 +52,7 @@ def compare(
     sweep_limit: int = 200,
     faces: Sequence[int] | None = None,
     flips: bool = False,
+    alone: bool = False,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
     """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
@@ -68,6 +69,7 @@ def compare(
         sweep_limit: faces for that.
         faces: positions of the test faces to show; None = the first ones.
         flips: each method with the mean of both mirror images (:class:`ofhkit.models.pipeline.FaceHallucinator`).
+        alone: without the rows that need no training of their own (mean face, Telea and each inpainter with bicubic).
         quick: PSNR, SSIM and the configuration's own metrics, no timing, no report: what training prints at its end.
 
     Returns:
@@ -90,7 +92,7 @@ def compare(
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
     dataset = main_process_first(lambda: DATASETS.build(test))
     degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
-    pipelines, missing = with_baselines(pipelines)
+    pipelines, missing = (pipelines, []) if alone else with_baselines(pipelines)
     for note in missing:
         log.info(note)
     notes = [*suite.notes, *missing]

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import nms
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import asset
@@ -118,6 +117,5 @@ def suppress(boxes: np.ndarray, overlap: float) -> np.ndarray:
     >>> suppress(np.array([[0, 0, 9, 9, 0.6], [1, 0, 9, 9, 0.9], [20, 0, 9, 9, 0.7]]), 0.4)[:, 4].tolist()
     [0.9, 0.7]
     """
-    corners, scores = torch.from_numpy(boxes[:, :4]), torch.from_numpy(boxes[:, 4])
-    corners = torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:]], 1)
-    return boxes[nms(corners, scores, overlap).numpy()]
+    kept = cv2.dnn.NMSBoxes(boxes[:, :4].tolist(), boxes[:, 4].tolist(), 0.0, overlap)
+    return boxes[np.asarray(kept, int)]

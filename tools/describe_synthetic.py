@@ -22,7 +22,7 @@ def main() -> None:
 
     import numpy as np
 
-    from ofhkit.functional.grids import write_png
+    from ofhkit.functional.images import write_png
     from ofhkit.rendering.head import load_head
     from ofhkit.rendering.scene import draw_scene, generator
 

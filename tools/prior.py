@@ -38,9 +38,9 @@ def main() -> None:
     from ofhkit.evaluation import prior, uncertainty
     from ofhkit.export import sample
     from ofhkit.files import atomic_write
-    from ofhkit.functional.grids import write_png
+    from ofhkit.functional.images import write_png
     from ofhkit.functional.resample import downsample_cubic
-    from ofhkit.ops.processor import device_name
+    from ofhkit.ops.jit_c import device_name
     from ofhkit.zoo import find_weights, load_model
     from ofhkit.zoo.release import add_calibration
 

@@ -30,8 +30,7 @@ def main() -> None:
 
     from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
-    from ofhkit.functional.contact_sheets import contact_sheet
-    from ofhkit.functional.grids import write_png
+    from ofhkit.functional.images import contact_sheet, write_png
     from ofhkit.rendering import SyntheticFaces
 
     if args.source == "synthetic":

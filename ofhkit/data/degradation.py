@@ -13,9 +13,8 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.landmarks import flip_landmarks
+from ofhkit.functional.face_labels import flip_landmarks, flip_parsing
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
-from ofhkit.functional.parsing import flip_parsing
 from ofhkit.functional.random import hash_integers
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE

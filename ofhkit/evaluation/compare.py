@@ -27,7 +27,7 @@ from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import drawn_table, write_tables
 from ofhkit.evaluation.write_report import write_report
 from ofhkit.files import atomic_write, csv_cell
-from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.functional.images import face_grid, write_png
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
 from ofhkit.runtime.devices import pick_device

@@ -14,8 +14,7 @@ from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.pipelines import PAPER_ORDER
 from ofhkit.evaluation.scoring import Scored
-from ofhkit.functional.grids import face_grid
-from ofhkit.functional.images import to_float, to_uint8
+from ofhkit.functional.images import face_grid, to_float, to_uint8
 from ofhkit.metrics import PerImageMetric
 from ofhkit.registry import PRIORS
 

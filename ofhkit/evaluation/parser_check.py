@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.data.sampler import fetch
-from ofhkit.functional.parsing import PARSING_LABELS
+from ofhkit.functional.face_labels import PARSING_LABELS
 
 __all__ = ["PLACES", "check_parser"]
 

@@ -17,8 +17,8 @@ from ofhkit.data.packed import PackedFaces
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.functional import gaussian
-from ofhkit.functional.grids import face_grid
 from ofhkit.functional.image_quality import psnr, ssim
+from ofhkit.functional.images import face_grid
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter

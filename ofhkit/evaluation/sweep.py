@@ -24,7 +24,7 @@ from ofhkit.evaluation.figures import leading
 from ofhkit.evaluation.plots import line_chart
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.files import atomic_write
-from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.functional.images import face_grid, write_png
 from ofhkit.functional.task import LR_SIZE
 from ofhkit.metrics import LRPSNR, PSNR, SSIM
 from ofhkit.registry import DEGRADATIONS

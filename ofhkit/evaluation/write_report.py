@@ -22,7 +22,7 @@ from ofhkit.evaluation.scoring import Scored
 from ofhkit.evaluation.sections import run_section
 from ofhkit.evaluation.sweep import Sweep
 from ofhkit.files import atomic_write
-from ofhkit.functional.grids import face_grid
+from ofhkit.functional.images import face_grid
 from ofhkit.runtime.progress import log
 from ofhkit.runtime.version import __version__
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.functional.landmarks import LEFT_EYE, RIGHT_EYE
+from ofhkit.functional.face_labels import LEFT_EYE, RIGHT_EYE
 
 __all__ = ["NORMALISERS", "iou", "nrmse"]
 

@@ -1,13 +1,18 @@
-"""Between pictures (bytes, channels last) and tensors (float, channels first), and into PNG files."""
+"""Pictures (uint8, channels last) and tensors (float, channels first): converted, saved as PNG, tiled."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from ofhkit.files import atomic_write
 
 __all__ = ["encode_png", "png_uri", "to_float", "to_uint8"]
 
@@ -45,3 +50,105 @@ def png_uri(image: np.ndarray) -> str:
     'data:image/png;base64,'
     """
     return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
+
+
+_MARGIN, _TITLE, _LABEL = 4, 20, 84
+
+
+def face_grid(columns: Mapping[str, Tensor], size: int = 128, rows: Sequence[str] = ()) -> np.ndarray:
+    """Lay out batches side by side: one row a face, one titled column a batch; tiny faces as blocky pixels.
+
+    Args:
+        columns: title -> (N, 3, H, W) float RGB in [0, 1].
+        size: side of each cell in pixels.
+        rows: a label for every face, written on the left; none by default.
+
+    Returns:
+        (height, width, 3) uint8 RGB on white.
+
+    >>> import torch
+    >>> face_grid({'lr': torch.rand(2, 3, 16, 16), 'sr': torch.rand(2, 3, 128, 128)}).shape
+    (288, 268, 3)
+    """
+    count = len(next(iter(columns.values())))
+    step, margin = size + _MARGIN, _MARGIN + (_LABEL if rows else 0)
+    canvas = np.full((_TITLE + count * step + _MARGIN, len(columns) * step + margin, 3), 255, np.uint8)
+    for r, label in enumerate(rows):
+        _write(canvas, label, (_MARGIN, _TITLE + r * step + size // 2))
+    for c, (title, faces) in enumerate(columns.items()):
+        left = margin + c * step
+        _write(canvas, title, (left, _TITLE - 6))
+        cells = F.interpolate(faces.detach().float().cpu(), size=(size, size), mode="nearest")
+        for r, cell in enumerate(to_uint8(cells)):
+            top = _TITLE + r * step
+            canvas[top : top + size, left : left + size] = cell
+    return canvas
+
+
+def _write(canvas: np.ndarray, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def write_png(path: Path, image: np.ndarray) -> Path:
+    """Write (H, W, 3) uint8 RGB as PNG, atomically."""
+    return atomic_write(path, encode_png(image))
+
+
+_COLORS = np.array([
+    (0, 0, 0), (255, 205, 170), (150, 75, 0), (90, 45, 0), (0, 160, 255), (0, 90, 200), (255, 140, 140), (200, 0, 60),
+    (110, 0, 0), (255, 60, 110), (70, 50, 160), (255, 170, 0), (160, 200, 120), (40, 140, 60), (0, 230, 230),
+    (230, 230, 0),
+], np.uint8)  # fmt: skip  # one for each of ofhkit.functional.face_labels.PARSING_LABELS
+
+
+def contact_sheet(
+    faces: np.ndarray,
+    columns: int = 8,
+    scale: int = 1,
+    landmarks: np.ndarray | None = None,
+    parsing: np.ndarray | None = None,
+) -> np.ndarray:
+    """Tile faces row by row; with labels each face is followed by itself with the labels drawn over it.
+
+    Args:
+        scale: enlargement (nearest pixel), so that points can be told apart.
+
+    Shape:
+        faces (N, 3, H, W) uint8 RGB, landmarks (N, K, 2) pixels, parsing (N, H, W) labels 0..15
+        -> (rows * H * scale, columns * W * scale, 3) uint8 RGB; empty cells are white.
+
+    >>> contact_sheet(np.zeros((5, 3, 8, 8), np.uint8), columns=4).shape
+    (16, 32, 3)
+    """
+    cells = [np.ascontiguousarray(face.transpose(1, 2, 0)) for face in faces]
+    if landmarks is not None or parsing is not None:
+        points = [None] * len(cells) if landmarks is None else landmarks
+        labels = [None] * len(cells) if parsing is None else parsing
+        cells = [
+            part
+            for cell, p, l in zip(cells, points, labels)
+            for part in (_enlarge(cell, scale), _draw(cell, p, l, scale))
+        ]
+    else:
+        cells = [_enlarge(cell, scale) for cell in cells]
+    columns = min(columns, len(cells))
+    height, width = cells[0].shape[:2]
+    sheet = np.full((-(-len(cells) // columns) * height, columns * width, 3), 255, np.uint8)
+    for i, cell in enumerate(cells):
+        top, left = i // columns * height, i % columns * width
+        sheet[top : top + height, left : left + width] = cell
+    return sheet
+
+
+def _enlarge(image: np.ndarray, scale: int) -> np.ndarray:
+    return image.repeat(scale, 0).repeat(scale, 1)
+
+
+def _draw(face: np.ndarray, points: np.ndarray | None, labels: np.ndarray | None, scale: int) -> np.ndarray:
+    if labels is not None:
+        face = cv2.addWeighted(face, 0.45, _COLORS[labels], 0.55, 0)
+    out = _enlarge(face, scale)
+    for x, y in points if points is not None else ():
+        centre = round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5)
+        cv2.circle(out, centre, max(1, scale // 2), (0, 255, 0), -1)
+    return out

@@ -3,21 +3,22 @@
 The toolkit's other rooms import from here only.
 """
 
-from ofhkit.ops.batch_norm import UPSAMPLED_COPIES, UpsampledBatchNorm2d
 from ofhkit.ops.conv3x3 import Conv3x3
-from ofhkit.ops.folding import affine, fold, fold_skip
 from ofhkit.ops.fusion import FusedNetwork, fuse
 from ofhkit.ops.head import upsampling_head
-from ofhkit.ops.matmul_conv import MatmulConv2d
-from ofhkit.ops.norm_upsample import norm_relu_upsample
+from ofhkit.ops.jit_c import device_name
+from ofhkit.ops.narrow_conv import MatmulConv2d
+from ofhkit.ops.norm_upsample import UPSAMPLED_COPIES, UpsampledBatchNorm2d, norm_relu_upsample
 from ofhkit.ops.onednn import FastConv2d, FusedHead
-from ofhkit.ops.processor import device_name
 from ofhkit.ops.twins import (
     FusedDecoderBlock,
     FusedResidualBlock,
     FusedTrunk,
     WithEnlargement,
     WithMask,
+    affine,
+    fold,
+    fold_skip,
     signed_range,
 )
 from ofhkit.ops.upsample_conv import UpsampleConv2d, set_implementation, upsample_conv2d

@@ -1,4 +1,5 @@
-"""The kernels in C (``kernels/``), compiled at run time where there is a compiler, and kept in the user's cache.
+"""The processor this runs on, and the kernels in C (``kernels/``), compiled at run time where there is a compiler, and
+kept in the user's cache.
 
 Installing compiles nothing. :func:`library` returns ``None`` wherever anything is missing or wrong - no compiler, no
 OpenMP runtime that torch has loaded, a cache that others could write to, ``OFHKIT_NO_KERNELS`` - and its callers then
@@ -11,14 +12,16 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+import torch
+
 from ofhkit.files import atomic_write, cache_dir
-from ofhkit.ops.processor import processor_features
 
 VARIABLE = "OFHKIT_NO_KERNELS"
 SOURCES = Path(__file__).with_name("kernels")
@@ -119,3 +122,41 @@ def _key(command: list[str]) -> str:
     sources = [path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]"))]
     parts = [*sources, " ".join([*command, *flags()]).encode(), version, processor_features().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def processor_name() -> str:
+    """Return what the system calls the processor.
+
+    >>> processor_name() != ''
+    True
+    """
+    named = (line.partition(":")[2].strip() for line in _lines("model name"))
+    return next(named, platform.processor() or platform.machine() or "unknown")
+
+
+def processor_features() -> str:
+    """Return all that code compiled for this processor alone depends on."""
+    lines = {*_lines("model name", "flags", "Features", "CPU part")}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(lines)])
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the machine calls ``device``, with the number of threads for a CPU.
+
+    >>> device_name(torch.device('cpu')).endswith(('thread', 'threads'))
+    True
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{platform.machine()} ({device.type})"
+    threads = torch.get_num_threads()
+    return f"{processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _lines(*beginnings: str) -> list[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return []
+    return [line for line in lines if line.startswith(beginnings)]

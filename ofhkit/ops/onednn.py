@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.ops import native_conv
-from ofhkit.ops.autotune import choose, fastest, key_of, may_measure
+from ofhkit.ops.autotune import choose, fastest, key_of, may_measure, takes
 from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
 from ofhkit.ops.phases import unphased_kernel, upsample_nearest
-from ofhkit.ops.triton_support import takes
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
 
@@ -95,12 +94,12 @@ class FastConv2d(nn.Module):
 
     def forward_triton(self, x: Tensor, nine: bool = False) -> Tensor:
         """Upsample and convolve by the phases or the nine products, in one kernel."""
-        from ofhkit.ops import triton_conv, triton_upsample  # imports Triton, which is not everywhere
+        from ofhkit.ops import triton_conv  # imports Triton, which is not everywhere
 
         if (packed := self._packed.get(("triton", nine))) is None:
             packed = self._packed["triton", nine] = triton_conv.repack(self.weight, nine)
         size, kind = self.weight.shape[-1] - 1, triton_conv.ACTIVATIONS[self.activation]
-        return triton_upsample.upsample_conv2d_packed(x, packed, self.bias, size, nine, kind)
+        return triton_conv.upsample_conv2d_packed(x, packed, self.bias, size, nine, kind)
 
     def forward_enlarged(self, x: Tensor) -> Tensor:
         """Convolve ``x``, which is upsampled already, by torch's operators."""

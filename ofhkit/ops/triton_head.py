@@ -14,8 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ofhkit.ops.autotune import device_of
 from ofhkit.ops.triton_conv import _dot, precision
-from ofhkit.ops.triton_support import device_of
 
 _TILE_H, _TILE_W = 8, 32  # of the hidden map; the output's tile is two smaller each way
 

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.ops import native_conv
-from ofhkit.ops.autotune import choose_way, key_of, may_measure
+from ofhkit.ops.autotune import choose_way, key_of, may_measure, takes
 from ofhkit.ops.phases import phase_kernel, upsample_nearest
-from ofhkit.ops.triton_support import takes
 
 IMPLEMENTATIONS = ("auto", "enlarged", "nine", "phase", "plain", "triton")
 
@@ -106,10 +105,10 @@ def _phases(x: Tensor, weight: Tensor, bias: Tensor | None, native: bool = False
 def _triton(x: Tensor, weight: Tensor, bias: Tensor | None, nine: bool = False) -> Tensor:
     if not takes(x):
         return _phases(x, weight, bias)
-    from ofhkit.ops import triton_upsample  # imports Triton, which is not everywhere
+    from ofhkit.ops import triton_conv  # imports Triton, which is not everywhere
 
     x, weight, bias = _autocast(x, weight, bias)
-    return triton_upsample.upsample_conv2d(x, weight, bias, nine and weight.shape[-1] == 3)
+    return triton_conv.upsample_conv2d(x, weight, bias, nine and weight.shape[-1] == 3)
 
 
 _WAYS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {

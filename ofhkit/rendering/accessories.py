@@ -1,4 +1,4 @@
-"""Glasses: rims, bridge and temples as curves in the head's space, drawn over the rendering."""
+"""Glasses (curves in the head's space, drawn over the rendering) and what is behind the head."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ofhkit.rendering.camera import RENDER_SIZE, Camera, to_render
+from ofhkit.rendering.camera import IMAGE_SIZE, RENDER_SIZE, Camera, to_render
 from ofhkit.rendering.head import load_head
 from ofhkit.rendering.scene import Scene
+from ofhkit.rendering.skin import SIZE, linear, tiles
 
 # half width, half height, roundness (2 = ellipse, larger = box), line width in decimetres
 _SHAPES = {"round": (0.225, 0.2, 2.0, 0.014), "square": (0.26, 0.17, 4.0, 0.028), "oval": (0.25, 0.155, 2.5, 0.012),
@@ -77,3 +78,35 @@ def glasses(points: np.ndarray, lm: np.ndarray, camera: Camera, scene: Scene) ->
     bridge = np.stack([a, (2 * a + b) / 3 + [0, 0.035, 0.03], (a + 2 * b) / 3 + [0, 0.035, 0.03], b])
     cv2.polylines(frame, [place(bridge)], False, 255, thick, cv2.LINE_AA, _SUB)
     return Glasses(*(m.astype(np.float32) * np.float32(1 / 255) for m in masks))
+
+
+def backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Paint a background.
+
+    Shape:
+        - output: (3, RENDER_SIZE, RENDER_SIZE) float32 linear light
+    """
+    colors = linear(scene.background_colors)
+    image = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
+    image[:] = colors[0]
+    if scene.background == "gradient":
+        turn = rng.uniform(0, 2 * np.pi)
+        y, x = np.mgrid[-1 : 1 : IMAGE_SIZE * 1j, -1 : 1 : IMAGE_SIZE * 1j].astype(np.float32)
+        share = np.clip(0.5 + 0.5 * (x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn))), 0, 1)
+        image = image + (colors[1] - colors[0]) * share[..., None]
+    elif scene.background == "blobs":
+        for _ in range(rng.integers(4, 16)):
+            place, radius = rng.integers(0, IMAGE_SIZE, 2).tolist(), rng.integers(5, 34, 2).tolist()
+            cv2.ellipse(image, place, radius, rng.uniform(0, 180), 0, 360, colors[rng.integers(6)].tolist(), -1)
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1.5, 9))
+    elif scene.background == "edges":
+        for _ in range(rng.integers(3, 9)):
+            corners = rng.integers(-40, IMAGE_SIZE + 40, (rng.integers(3, 5), 2)).astype(np.int32)
+            cv2.fillPoly(image, [cv2.convexHull(corners)], colors[rng.integers(6)].tolist())
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 5))
+    row, column = rng.integers(0, SIZE - IMAGE_SIZE, 2)
+    clouds = tiles()["clouds"][row : row + IMAGE_SIZE, column : column + IMAGE_SIZE]
+    amount = 0.45 if scene.background == "clouds" else rng.uniform(0.02, 0.15)
+    image = image * np.clip(1 + np.float32(amount) * clouds, 0.1, 2.5)[..., None]
+    image = cv2.resize(image, (RENDER_SIZE, RENDER_SIZE), interpolation=cv2.INTER_LINEAR)
+    return np.stack(cv2.split(image))

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,43 @@ import torch
 
 from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, PackedFaces, is_pack
+from ofhkit.data.pool import parallel
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.files import asset, cache_dir, check_disk_space, file_lock
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
-from ofhkit.functional.landmarks import five_points
+from ofhkit.functional.face_labels import five_points
 from ofhkit.registry import DATASETS
 from ofhkit.rendering.render import render_face
-from ofhkit.rendering.workers import render_chunks
 from ofhkit.runtime.progress import Progress
+
+CHUNK = 32  # faces
+
+Faces = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Stacked faces (n, 3, 128, 128) uint8, landmarks (n, 68, 2) float32, parsing (n, 128, 128) uint8."""
+
+
+def render_many(seed: int, split: str, indices: range) -> Faces:
+    """Render faces one after the other in this process."""
+    rendered = [render_face(seed, split, i) for i in indices]
+    return tuple(np.stack([face[k] for face in rendered]) for k in range(3))
+
+
+def render_chunks(
+    seed: int, split: str, start: int, stop: int, num_workers: int, chunk: int = CHUNK
+) -> Iterator[Faces]:
+    """Yield the faces ``start`` to ``stop - 1`` in chunks, in order, rendered by ``num_workers`` processes.
+
+    With fewer than two workers, or one chunk, this process renders itself.
+
+    Raises:
+        OfhkitError: a worker was killed.
+    """
+    chunks = [range(a, min(a + chunk, stop)) for a in range(start, stop, chunk)]
+    workers = min(num_workers, len(chunks))
+    if workers > 1:
+        render_face(seed, split, start)  # makes the tables, once for all forked processes
+    return parallel(partial(render_many, seed, split), chunks, workers if workers > 1 else 0, fork=True)
+
 
 _BYTES_PER_FACE = 4 * 128 * 128 + 1024
 
@@ -48,7 +77,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     Shape:
         item: ``hr`` (3, 128, 128) uint8 RGB, ``landmarks`` (68, 2) float32 pixels, ``parsing`` (128, 128) uint8 (values
-        of ``ofhkit.functional.parsing.PARSING_LABELS``), ``index`` int; batches have N in front.
+        of ``ofhkit.functional.face_labels.PARSING_LABELS``), ``index`` int; batches have N in front.
 
     Raises:
         OfhkitError: unknown split, ``num_faces`` or ``limit`` below 1, seed out of range, a full disk.

@@ -7,18 +7,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ofhkit.functional.landmarks import five_points
-from ofhkit.rendering import eyes, hair, hats, light, skin
-from ofhkit.rendering.accessories import Glasses, glasses
+from ofhkit.functional.face_labels import five_points
+from ofhkit.rendering import hair, light, skin
+from ofhkit.rendering.accessories import Glasses, backdrop, glasses
 from ofhkit.rendering.atlas import WIDTH, Skin, load_atlas
-from ofhkit.rendering.backdrop import backdrop
-from ofhkit.rendering.camera import RENDER_SIZE, Camera, develop, rotation, to_render
+from ofhkit.rendering.camera import LABEL, RENDER_SIZE, Camera, develop, landmarks68, reduce_labels, rotation, to_render
 from ofhkit.rendering.head import BODY, EYE_L, EYE_R, TEETH_LOWER, TEETH_UPPER, TONGUE, load_head
-from ofhkit.rendering.labels import LABEL, landmarks68, reduce_labels
-from ofhkit.rendering.noise import look_up
-from ofhkit.rendering.raster import Fragments, interpolate, rasterise
+from ofhkit.rendering.raster import Fragments, interpolate, load_visibility, rasterise
 from ofhkit.rendering.scene import Scene, draw_scene, generator
-from ofhkit.rendering.visibility import load_visibility
+from ofhkit.rendering.skin import look_up
 
 
 class RenderedFace(NamedTuple):
@@ -27,7 +24,7 @@ class RenderedFace(NamedTuple):
     Shape:
         - image: (3, 128, 128) uint8 RGB
         - landmarks: (68, 2) float32, pixels
-        - parsing: (128, 128) uint8, see ``ofhkit.functional.parsing.PARSING_LABELS``
+        - parsing: (128, 128) uint8, see ``ofhkit.functional.face_labels.PARSING_LABELS``
     """
 
     image: np.ndarray
@@ -97,7 +94,7 @@ def _shell_layers(scene: Scene, points: np.ndarray, camera: Camera) -> dict[str,
         if scene.hair in ("bob", "long"):
             layers["behind"] = hair.view(shell, grid, edge, camera, scene, facing=-1)
     if scene.hat != "none":
-        layers["hat"] = hats.view(scene, points, camera)
+        layers["hat"] = hair.hat_view(scene, points, camera)
     return {name: layer for name, layer in layers.items() if layer is not None}
 
 
@@ -113,9 +110,9 @@ def _lay_hair(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray 
 
 
 def _lay_hat(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray) -> None:
-    alpha = hats.opacity(layer) * (layer.near > near)
+    alpha = hair.hat_opacity(layer) * (layer.near > near)
     canvas.image *= 1 - np.float32(0.55) * _shadow(alpha, scene) * (1 - alpha)
-    canvas.lay(hats.color(layer, scene), alpha, LABEL["hat"])
+    canvas.lay(hair.hat_color(layer, scene), alpha, LABEL["hat"])
 
 
 def _lay_glasses(canvas: Canvas, drawn: Glasses, scene: Scene) -> None:
@@ -207,13 +204,13 @@ def _paint_openings(scene: Scene, camera: Camera, seen: Fragments, surface: tupl
             ball = n[(slice(None), *at)]
             ball = np.stack([ball[0] * r[0, k] + ball[1] * r[1, k] + ball[2] * r[2, k] for k in range(3)])  # head space
             (veins,) = look_up("pores", *ball[:2] * np.float32(90), scene.offsets[11])
-            tint, light_in, sun[at] = eyes.eyeball(ball, scene, veins), 0.7, 0.3 + 0.5 * sun[at]
+            tint, light_in, sun[at] = skin.eyeball(ball, scene, veins), 0.7, 0.3 + 0.5 * sun[at]
         elif part == TONGUE:
-            tint, light_in, sun[at] = eyes.TONGUE[:, None], 0.3, 0.3
+            tint, light_in, sun[at] = skin.TONGUE[:, None], 0.3, 0.3
         else:
             corners = head.mean[head.triangles[seen.triangle[at]]]
             place = sum(corners[:, k].T * seen.weights[k][at] for k in range(3))
-            tint, light_in, sun[at] = eyes.teeth(place, part == TEETH_UPPER, scene), 0.75, 0.3 * sun[at] + 0.5
+            tint, light_in, sun[at] = skin.teeth(place, part == TEETH_UPPER, scene), 0.75, 0.3 * sun[at] + 0.5
         color[(slice(None), *at)], openness[at], gloss[at] = tint, light_in, 0.0
 
 

@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 
 from ofhkit.rendering.head import Head, macro_mixture
-from ofhkit.rendering.visibility import direction
+from ofhkit.rendering.raster import direction
 
 SPLITS = ("train", "val", "test")
 HAIR_STYLES = ("bald", "buzz", "short", "swept", "fringe", "curly", "bob", "long", "tied")

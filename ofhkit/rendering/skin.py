@@ -1,16 +1,63 @@
-"""Color and relief of the skin: pigment, blood, lips, brows, stubble, pores, wrinkles.
+"""Surfaces: tiles of noise (made once, looked up at random places), skin, lips, eyeballs and teeth.
 
 Images of colors are planar, (3, H, W), and hold linear light or reflectance, 0..1.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
 from ofhkit.rendering.atlas import Skin
-from ofhkit.rendering.noise import look_up
 from ofhkit.rendering.scene import Scene
+
+SIZE = 512
+
+
+def _tile(rng: np.random.Generator, power: float, stretch: float = 1.0, low: float = 1.0, high: float = 256.0):
+    """Periodic noise of unit variance: spectrum 1 / f^power, rows ``stretch`` times coarser than columns."""
+    fy, fx = np.meshgrid(np.fft.fftfreq(SIZE) * SIZE, np.fft.rfftfreq(SIZE) * SIZE, indexing="ij")
+    f = np.hypot(fy * stretch, fx)
+    gain = np.where((f >= low) & (f <= high), np.maximum(f, 1.0) ** -power, 0)
+    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) * gain
+    out = np.fft.irfft2(spectrum, s=(SIZE, SIZE))
+    return (out / out.std()).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def tiles() -> dict[str, np.ndarray]:
+    """{name: (SIZE, SIZE) float32, periodic, mean 0, variance 1}.
+
+    ``mottle`` soft blotches, ``pores`` fine grain, ``strands`` long along y, ``fuzz`` short hairs, ``curls`` round
+    structure, ``clouds`` the largest scales only, ``knit`` threads.
+    """
+    rng = np.random.default_rng(1811_04645)
+    strands = _tile(rng, 0.75, 14.0, 2.0)
+    return {
+        "mottle": _tile(rng, 1.5, low=3.0, high=80.0),
+        "pores": _tile(rng, 0.35, low=30.0),
+        "strands": strands,
+        "fuzz": _tile(rng, 0.3, 4.0, 20.0),
+        "curls": _tile(rng, 0.9, 1.3, 14.0, 120.0),
+        "clouds": _tile(rng, 1.9, low=1.0, high=40.0),
+        "knit": _tile(rng, 0.4, 3.0, 30.0),
+    }
+
+
+def look_up(names: str, x: np.ndarray, y: np.ndarray, offset: np.ndarray) -> list[np.ndarray]:
+    """Read tiles at float32 positions (H, W) in tile pixels, moved by ``offset`` (2,) and wrapped round.
+
+    Shape:
+        - names: blank-separated; all are read at the same place, which costs one computation of it
+        - output: one (H, W) float32 image a name
+    """
+    column = (x + np.float32(offset[0] + SIZE)).astype(np.int32) & (SIZE - 1)
+    row = (y + np.float32(offset[1] + SIZE)).astype(np.int32) & (SIZE - 1)
+    place = (row * SIZE + column).astype(np.intp)
+    return [tiles()[name].ravel().take(place) for name in names.split()]
+
 
 _BLOOD, _PIGMENT = (0.1, 0.62, 0.62), (0.55, 0.8, 1.0)  # optical density in red, green, blue
 
@@ -103,3 +150,42 @@ def relief(maps: Skin, scene: Scene, pores: np.ndarray, mottle: np.ndarray) -> n
         if amount > 0.05:
             out += maps[name] * uneven * np.float32(amount)
     return out
+
+
+_IRIS_ANGLE, _PUPIL_ANGLE = 0.5, 0.19  # seen from the eyeball's centre, radians
+TONGUE = np.float32([0.26, 0.075, 0.07])
+
+
+def eyeball(normals: np.ndarray, scene: Scene, noise: np.ndarray) -> np.ndarray:
+    """Color of the eyeballs from the direction of each point, seen from the eyeball's centre.
+
+    Shape:
+        - normals: (3, N) unit vectors, head space
+        - noise: (N,) fine grain
+        - output: (3, N) float32
+    """
+    gaze = np.array([scene.gaze[0], scene.gaze[1], 1.0])
+    gaze = (gaze / np.linalg.norm(gaze)).astype(np.float32)
+    angle = np.arccos(np.clip((normals * gaze[:, None]).sum(0), -1, 1))
+    veins = 0.12 + 0.5 * step(angle, 0.6, 1.1)
+    white = linear(np.array([200, 190, 184]) - 24 * scene.melanin)
+    out = np.stack([white[0] * (1 - 0.1 * veins), white[1] * (1 - 0.5 * veins), white[2] * (1 - 0.5 * veins)])
+    ring = (0.5 + 0.8 * step(angle, _IRIS_ANGLE - 0.03, 0.22)) * (1 + 0.25 * noise)  # dark outside, light inside
+    over(out, step(angle, _IRIS_ANGLE + 0.035, _IRIS_ANGLE - 0.035), [c * ring for c in linear(scene.iris)])
+    over(out, step(angle, _PUPIL_ANGLE + 0.03, _PUPIL_ANGLE - 0.03), np.float32([0.004, 0.004, 0.004]))
+    return out * (1 - 0.65 * step(normals[1], 0.02, 0.4))  # the upper lid's shade
+
+
+def teeth(points: np.ndarray, upper: bool, scene: Scene) -> np.ndarray:
+    """Color of the teeth.
+
+    Shape:
+        - points: (3, N) position on the mean head
+        - output: (3, N) float32
+    """
+    stain = np.clip((scene.age - 20) / 70, 0, 1) * 0.6
+    base = linear([232, 222 - 10 * stain, 206 - 34 * stain]) * np.float32(0.9 if upper else 0.75)
+    x = np.abs(points[0])
+    gap = np.abs(((x / (0.085 if upper else 0.058)) % 1) - 0.5)
+    shade = (1 - 0.3 * step(gap, 0.4, 0.5)) * (1 - 0.8 * step(x, 0.12, 0.3))
+    return base[:, None] * shade.astype(np.float32)

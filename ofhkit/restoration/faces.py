@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
+from ofhkit.functional.face_labels import five_points
 from ofhkit.functional.images import to_float
-from ofhkit.functional.landmarks import five_points
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68

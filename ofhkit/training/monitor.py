@@ -18,7 +18,7 @@ from torch import Tensor
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.evaluate import evaluate
-from ofhkit.functional.grids import face_grid, write_png
+from ofhkit.functional.images import face_grid, write_png
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main
 from ofhkit.runtime.progress import FOR_PEOPLE, clock, in_columns, log

@@ -19,7 +19,7 @@ from ofhkit.ops import (
     set_implementation,
     upsample_conv2d,
 )
-from ofhkit.ops.triton_support import usable
+from ofhkit.ops.autotune import usable
 from ofhkit.ops.upsample_conv import ways
 
 LAYERS = ((64, 64, 16), (64, 64, 32), (64, 64, 64), (256, 128, 16), (128, 64, 32))  # C, O, side; at inference, k = 3

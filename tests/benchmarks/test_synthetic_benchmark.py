@@ -9,9 +9,8 @@ import itertools
 import cv2
 import pytest
 
-from ofhkit.rendering.dataset import available_cores
+from ofhkit.rendering.dataset import available_cores, render_chunks
 from ofhkit.rendering.render import render_face
-from ofhkit.rendering.workers import render_chunks
 
 COUNT = 64
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ofhkit.ops.processor import processor_name
+from ofhkit.ops.jit_c import processor_name
 
 
 @dataclass

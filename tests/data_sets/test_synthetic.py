@@ -10,13 +10,11 @@ import torch
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
-from ofhkit.functional.landmarks import five_points, flip_landmarks
-from ofhkit.functional.parsing import PARSING_LABELS
+from ofhkit.functional.face_labels import PARSING_LABELS, five_points, flip_landmarks
 from ofhkit.registry import DATASETS
-from ofhkit.rendering import SyntheticFaces, workers
-from ofhkit.rendering.camera import Camera, rotation
+from ofhkit.rendering import SyntheticFaces, dataset
+from ofhkit.rendering.camera import LABEL, Camera, landmarks68, rotation
 from ofhkit.rendering.head import load_head
-from ofhkit.rendering.labels import LABEL, landmarks68
 from ofhkit.rendering.render import frame, render_face, render_scene
 from ofhkit.rendering.scene import draw_scene, generator
 
@@ -69,8 +67,8 @@ def test_cache_holds_the_same_faces_and_serves_smaller_requests(tmp_path, monkey
 
 
 def test_any_number_of_workers_gives_the_same_bits():
-    alone = workers.render_many(2, "test", range(1, 6))
-    parts = list(workers.render_chunks(2, "test", 1, 6, num_workers=2, chunk=2))
+    alone = dataset.render_many(2, "test", range(1, 6))
+    parts = list(dataset.render_chunks(2, "test", 1, 6, num_workers=2, chunk=2))
     assert [len(part[0]) for part in parts] == [2, 2, 1]
     for k, whole in enumerate(alone):
         assert np.array_equal(whole, np.concatenate([part[k] for part in parts]))
@@ -78,9 +76,9 @@ def test_any_number_of_workers_gives_the_same_bits():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the replaced renderer reaches only forked processes")
 def test_a_dead_worker_is_an_error_not_a_hang(monkeypatch):
-    monkeypatch.setattr(workers, "render_face", lambda *_: multiprocessing.parent_process() and os._exit(1))
+    monkeypatch.setattr(dataset, "render_face", lambda *_: multiprocessing.parent_process() and os._exit(1))
     with pytest.raises(OfhkitError, match="a worker process was killed"):
-        list(workers.render_chunks(0, "val", 0, 2, num_workers=2, chunk=1))
+        list(dataset.render_chunks(0, "val", 0, 2, num_workers=2, chunk=1))
 
 
 def test_splits_and_seeds_never_meet():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ofhkit.evaluation.parser_check import PLACES, check_parser
-from ofhkit.functional.parsing import PARSING_LABELS
+from ofhkit.functional.face_labels import PARSING_LABELS
 from ofhkit.rendering import SyntheticFaces
 
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from ofhkit.functional.consistency import confine, dither, project
-from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.resample import confine, dither, downsample_cubic, project
 
 
 def smooth(count, size, seed, low=0.0, high=1.0):

@@ -1,7 +1,7 @@
 import numpy as np
 
-from ofhkit.functional.contact_sheets import _COLORS, contact_sheet
-from ofhkit.functional.parsing import PARSING_LABELS
+from ofhkit.functional.face_labels import PARSING_LABELS
+from ofhkit.functional.images import _COLORS, contact_sheet
 
 
 def test_cells_are_the_faces_in_reading_order():

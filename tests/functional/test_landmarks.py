@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ofhkit.functional.landmarks import FLIP_68, five_points, flip_landmarks
+from ofhkit.functional.face_labels import FLIP_68, five_points, flip_landmarks
 
 MIRRORED = """
 0-16 1-15 2-14 3-13 4-12 5-11 6-10 7-9 8-8 17-26 18-25 19-24 20-23 21-22 27-27 28-28 29-29 30-30 31-35 32-34

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ofhkit.functional.parsing import PARSING_FLIP, PARSING_LABELS, flip_parsing
+from ofhkit.functional.face_labels import PARSING_FLIP, PARSING_LABELS, flip_parsing
 
 
 def test_flip_table_swaps_the_names_left_and_right():

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.landmarks import flip_landmarks
+from ofhkit.functional.face_labels import flip_landmarks
 from ofhkit.registry import DEGRADATIONS
 
 
@@ -61,7 +61,7 @@ def test_flips_mirror_faces_and_landmarks_together(degrade):
 
 
 def test_parsing_is_flipped_with_left_and_right_exchanged(degrade):
-    from ofhkit.functional.parsing import flip_parsing
+    from ofhkit.functional.face_labels import flip_parsing
 
     with_parsing = data()
     with_parsing["parsing"] = torch.randint(0, 14, (32, 128, 128), dtype=torch.uint8)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ofhkit.ops.batch_norm import UpsampledBatchNorm2d, upsampled_batch_norm
+from ofhkit.ops.norm_upsample import UpsampledBatchNorm2d, upsampled_batch_norm
 
 
 def up(x):

@@ -15,11 +15,11 @@ NUMBERS = {"scale", "shift", "of_grad", "of_x", "constant", "sum_grad", "sum_gra
 REDUCING = dict(CHANNELS_LAST=True, STEPS=2, BP=16, BC=16)
 BLOCKS = dict(PRECISION="tf32", WIDE=False, BM=64, BN=16, BK=16)
 KERNELS = [
-    ("triton_affine", "_forward_kernel", dict(CHANNELS_LAST=True, RELU=True, UP=True, BLOCK=256)),
-    ("triton_affine", "_forward_kernel", dict(CHANNELS_LAST=False, RELU=False, UP=True, BLOCK=256)),
-    ("triton_affine", "_backward_kernel", dict(RELU=True, UP=True, WRITE=True, SUMS=True, **REDUCING)),
-    ("triton_affine", "_backward_kernel", dict(RELU=True, UP=False, WRITE=False, SUMS=True, **REDUCING)),
-    ("triton_affine", "_moments_kernel", REDUCING),
+    ("triton_norm", "_forward_kernel", dict(CHANNELS_LAST=True, RELU=True, UP=True, BLOCK=256)),
+    ("triton_norm", "_forward_kernel", dict(CHANNELS_LAST=False, RELU=False, UP=True, BLOCK=256)),
+    ("triton_norm", "_backward_kernel", dict(RELU=True, UP=True, WRITE=True, SUMS=True, **REDUCING)),
+    ("triton_norm", "_backward_kernel", dict(RELU=True, UP=False, WRITE=False, SUMS=True, **REDUCING)),
+    ("triton_norm", "_moments_kernel", REDUCING),
     ("triton_conv", "_phase_kernel", dict(K=3, REACH=1, ACTIVATION=1, **BLOCKS)),
     ("triton_conv", "_phase_kernel", dict(K=5, REACH=1, ACTIVATION=0, **{**BLOCKS, "WIDE": True})),
     ("triton_conv", "_nine_kernel", dict(ACTIVATION=2, **BLOCKS)),
@@ -33,7 +33,7 @@ def test_compiles_for_compute_capability_9(module, name, constants):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    precision = "fp32" if module == "triton_affine" or name == "_nine_kernel" else "bf16"
+    precision = "fp32" if module == "triton_norm" or name == "_nine_kernel" else "bf16"
     kernel = getattr(importlib.import_module(f"ofhkit.ops.{module}"), name)
 
     def kind(argument):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.files import asset
-from ofhkit.functional.parsing import PARSING_LABELS
+from ofhkit.functional.face_labels import PARSING_LABELS
 from ofhkit.models.layers import ConvBNReLU
 from ofhkit.registry import PRIORS
 
@@ -51,7 +51,7 @@ class FaceParser(nn.Module):
     """Label the pixels of a face.
 
     Args:
-        num_classes: how many labels, by default those of :data:`ofhkit.functional.parsing.PARSING_LABELS`; 0 is the
+        num_classes: how many labels, by default those of :data:`ofhkit.functional.face_labels.PARSING_LABELS`; 0 is the
             background.
         channels: widths from the full resolution down; each stage halves the side.
         weights: name of a file that ships with the package, to start from; None starts from random weights.

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from ofhkit.ops import FastConv2d, FusedHead, UpsampleConv2d, fold, triton_conv
 from ofhkit.ops.phases import phase_kernel
+from ofhkit.ops.triton_conv import upsample_conv2d, upsample_conv2d_packed
 from ofhkit.ops.triton_head import head
-from ofhkit.ops.triton_upsample import upsample_conv2d, upsample_conv2d_packed
 
 SHAPES = [(1, 1, 1, 1, 1), (2, 5, 3, 3, 7), (1, 40, 20, 4, 5), (1, 70, 66, 2, 3)]  # N, C, O, H, W
 TOLERANCE = {torch.float32: 3e-6, torch.bfloat16: 1.5e-2, torch.float16: 3e-3}

@@ -32,7 +32,8 @@ def clean(monkeypatch, tmp_path):
     before = {role: dict(registry.module_dict) for role, registry in ROLES.items()}
     modules = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(plugins, "_loader", plugins.Loader(environment={}))
+    for name, value in vars(plugins.Loader(environment={})).items():
+        monkeypatch.setattr(plugins._loader, name, value)
     monkeypatch.chdir(tmp_path)
     yield
     for name in set(sys.modules) - modules:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.models.losses.micro_batched import micro_batched_loss
+from ofhkit.models.losses.semantic_structure import micro_batched_loss
 
 
 @pytest.fixture

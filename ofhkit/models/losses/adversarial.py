@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
-from ofhkit.models.losses.base import LossTerm
+from ofhkit.models.losses.terms import LossTerm
 from ofhkit.registry import LOSSES
 
 

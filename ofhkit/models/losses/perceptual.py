@@ -21,7 +21,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.files import asset
 from ofhkit.functional.image_quality import enlarge_mask
 from ofhkit.functional.precision import no_autocast
-from ofhkit.models.losses.base import LossTerm
+from ofhkit.models.losses.terms import LossTerm
 from ofhkit.registry import LOSSES
 
 __all__ = ["LPIPSLoss", "lpips_maps", "pool_lpips"]

@@ -1,10 +1,9 @@
 """Upsamplers: ``(completed) -> sr``, or ``(completed, mask) -> sr``."""
 
 from ofhkit.models.fitted import FittedUpsampler
-from ofhkit.models.upsamplers.bicubic import Bicubic
+from ofhkit.models.upsamplers.baselines import Bicubic, MeanFace
 from ofhkit.models.upsamplers.fsrcnn import FSRCNN
 from ofhkit.models.upsamplers.linear import LinearUpsampler
-from ofhkit.models.upsamplers.mean_face import MeanFace
 from ofhkit.models.upsamplers.position_patch import PositionPatch
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
 from ofhkit.models.upsamplers.trunk import TrunkUpsampler

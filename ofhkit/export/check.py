@@ -1,7 +1,5 @@
 """Is the file the model? Compared on rendered faces with holes, and timed beside eager."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Sequence

@@ -1,11 +1,13 @@
 """Write a traced pipeline as ONNX, torch.export or AOTInductor, and call such a file."""
 
-from __future__ import annotations
-
 import contextlib
+import importlib.util
 import io
 import json
 import logging
+import os
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -17,9 +19,22 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.export.graph import Graph
-from ofhkit.export.requirements import need, need_compiler
 from ofhkit.restoration.writing import WARNING
 from ofhkit.runtime.version import __version__
+
+
+def need(*packages: str) -> None:
+    """Raise :class:`OfhkitError` with the remedy where a package is missing."""
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise OfhkitError(f"this needs the package {name}, which is missing: pip install 'ofhkit[export]'")
+
+
+def need_compiler() -> None:
+    """Raise :class:`OfhkitError` with the remedies where there is no C++ compiler, which AOTInductor calls."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++") if name):
+        raise OfhkitError("--format aot compiles C++ and finds no g++ or clang++: install one, or use --format torch")
+
 
 Exported = Callable[[Tensor, Tensor], Tensor]
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "aot": ".pt2"}
@@ -49,8 +64,6 @@ def write(graph: Graph, file: str | Path, kind: str, calibration: Sequence[tuple
     if kind == "onnx":
         _write_onnx(program, file, metadata(graph))
         if calibration:
-            from ofhkit.export.quantise import quantise
-
             quantise(file, calibration)
     elif kind == "torch":
         buffer = io.BytesIO()  # on a full disk torch would abort the process
@@ -152,3 +165,36 @@ def _quiet() -> Any:
             yield
     finally:
         logging.disable(level)
+
+
+def quantise(file: Path, calibration: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Replace an ONNX file by its 8-bit form, which takes and returns float32 as before.
+
+    Only convolutions compute in 8 bits: weights by output channel, activations by the ranges that occur on the faces.
+
+    Args:
+        calibration: (lr, mask) batches.
+
+    Raises:
+        OfhkitError: ONNX Runtime is not installed.
+    """
+    need("onnx", "onnxruntime")
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Batches(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(calibration)
+
+        def get_next(self) -> dict | None:
+            pair = next(self.left, None)
+            return None if pair is None else dict(zip(("lr", "mask"), (t.numpy() for t in pair)))
+
+    notes = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
+    how = dict(per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder, _quiet():
+        small = str(Path(folder) / file.name)
+        quantize_static(str(file), small, Batches(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv"], **how)
+        model = onnx.load(small)
+    onnx.helper.set_model_props(model, {**notes, "precision": "int8"})
+    file.write_bytes(model.SerializeToString())

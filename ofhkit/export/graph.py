@@ -1,7 +1,5 @@
 """The pipeline as a module that a tracer can follow: (lr, mask) -> sr, networks in their fast form."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -4,8 +4,6 @@ Quantised runtimes have kernels for convolutions but not for transposed ones. Th
 kernel costs 36 products an input pixel instead of the transposed form's 16; in 8 bits that is still the faster way.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

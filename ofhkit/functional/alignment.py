@@ -4,8 +4,6 @@ Reference: S. Umeyama, "Least-squares estimation of transformation parameters be
 Pixel coordinates have their origin at the centre of the top-left pixel.
 """
 
-from __future__ import annotations
-
 import math
 from typing import TYPE_CHECKING, TypeVar
 

@@ -4,8 +4,6 @@ Landmarks, 0-based: jaw 0-16, brows 17-26, nose ridge 27-30, nostrils 31-35, eye
 60-67. Left and right are those of the picture.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import numpy as np

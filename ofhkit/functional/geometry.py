@@ -1,7 +1,5 @@
 """How far landmarks are apart, and how well label maps overlap; one number an image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -6,8 +6,6 @@ positions only, mean over positions and channels. The window is separable, so bl
 banded matrix T: small matrix products, many times faster than a convolution, and equal to it up to rounding.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

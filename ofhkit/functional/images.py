@@ -1,7 +1,5 @@
 """Pictures (uint8, channels last) and tensors (float, channels first): converted, saved as PNG, tiled."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Rectangular holes: 1 = occluded, 0 = known (the polarity of LaMa and spandrel)."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import torch

@@ -1,7 +1,5 @@
 """The step between the two networks: what was seen stays as it was seen."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Cut images into overlapping patches, and lay patches back with overlaps averaged."""
 
-from __future__ import annotations
-
 from math import gcd
 
 from torch import Tensor

@@ -4,8 +4,6 @@ Training may run under ``torch.autocast`` or with ``torch.set_float32_matmul_pre
 face and the scores must not change with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 

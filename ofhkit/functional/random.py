@@ -4,8 +4,6 @@ torch's generators differ between CPU and CUDA and depend on what was drawn befo
 The mixing function is Wellons' ``lowbias32`` (public domain), applied once per key.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -10,8 +10,6 @@ pseudo-inverse R+. It may leave [0, 1]; the nearest one inside is found by letti
 are clamped (R. L. Dykstra, "An algorithm for restricted least squares regression", JASA 78(384), 1983).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

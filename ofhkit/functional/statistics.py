@@ -1,7 +1,5 @@
 """How sure a mean over test faces is, and whether one method really beats another on the same faces."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,8 +1,7 @@
 """MMEngine metrics: thin memories around the functions of :mod:`ofhkit.functional`."""
 
 from ofhkit.metrics.base import PerImageMetric
-from ofhkit.metrics.image_quality import LPIPS, PSNR, SSIM, VIF
-from ofhkit.metrics.low_resolution import LRPSNR, Consistency
+from ofhkit.metrics.image_quality import LPIPS, LRPSNR, PSNR, SSIM, VIF, Consistency
 from ofhkit.metrics.semantics import NRMSE, Identity, LabelIoU, LandmarkError, ParsingIoU
 
 __all__ = [

@@ -4,8 +4,6 @@ Both faces are read by the same network. It must not be one that a loss has used
 ship with the package, which no configuration trains against.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 

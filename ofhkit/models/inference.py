@@ -1,7 +1,5 @@
 """Small faces in, large faces out, by batches: and how well they agree with what was seen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """The paper's blocks. Convolutions directly before a batch normalisation carry no bias: it would cancel."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from ofhkit.ops import MatmulConv2d, fold

@@ -4,8 +4,6 @@ They come from @vladmandic/face-api 1.7.15 (MIT, see ``ofhkit/assets/LICENSES.md
 weights are 8-bit numbers with one scale and minimum a tensor, and padding is TensorFlow's ``SAME``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -6,8 +6,6 @@ that the prior finds unlikely. The deviation is a product of powers of these, fi
 and scaled so that 1.645 deviations hold 90 % of the errors of the validation faces, in the hole and outside.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

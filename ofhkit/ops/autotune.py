@@ -3,8 +3,6 @@
 Triton kernels run on CUDA tensors, or anywhere under Triton's interpreter (``TRITON_INTERPRET=1``).
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib.util

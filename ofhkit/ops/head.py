@@ -5,8 +5,6 @@ autograd keeps them; but their gradients live only for one micro-batch, in which
 gradients are those of the plain chain; a weight's gradient is the sum over micro-batches.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

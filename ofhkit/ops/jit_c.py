@@ -6,8 +6,6 @@ OpenMP runtime that torch has loaded, a cache that others could write to, ``OFHK
 use torch's operators. Where ``ATEN_CPU_CAPABILITY=avx2`` keeps torch from wider vectors, the kernels have none either.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import hashlib

@@ -5,8 +5,6 @@ of one output position: the kernel is laid side by side at their offsets and mov
 last, the result in memory is the row itself.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ With it, 25 products for 2x2 input pixels, where the phases need 64; without, Wi
 144. ``kernels/*.c`` say how. The rounding error stays that of the plain operators.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections.abc import Sequence

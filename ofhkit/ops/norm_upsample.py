@@ -9,8 +9,6 @@ values and gradients are the same bits. Only the unbiased variance of the runnin
 n/(n-1) becomes 4n/(4n-1).
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

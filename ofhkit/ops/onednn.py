@@ -4,8 +4,6 @@ The operators are torch's own but private, so they are tried once on a tiny inpu
 where they are missing or differ, :class:`FastConv2d` runs the public operators: the same values in more passes.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

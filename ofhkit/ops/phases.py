@@ -1,7 +1,5 @@
 """Nearest x2, and the kernels of the transposed convolution that "nearest x2, then a convolution" is."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

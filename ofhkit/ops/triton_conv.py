@@ -12,8 +12,6 @@ differences are formed in float32; in half precision they are rounded once more 
 Importing this module needs Triton.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 import triton

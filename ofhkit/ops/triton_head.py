@@ -7,8 +7,6 @@ map (32 channels at full size) is neither written nor read.
 Importing this module needs Triton.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

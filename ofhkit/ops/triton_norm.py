@@ -5,8 +5,6 @@ The backward pass sums the four children's gradients on the fly and recomputes t
 fixed order: deterministic. Importing this module needs Triton (:func:`ofhkit.ops.autotune.takes`).
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

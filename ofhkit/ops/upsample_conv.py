@@ -7,8 +7,6 @@ products per input pixel for k = 3, 36 instead of 100 for k = 5. Zero padding is
 neither the upsampled map nor its gradient ever exists in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -4,8 +4,6 @@ A component's ``type`` is looked up in its role's registry only; an import path 
 resolved, because configurations also arrive inside downloaded weight files.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from typing import Any

@@ -7,8 +7,6 @@ another ofhkit, is left out with one warning that names it. A name that leads no
 are errors.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import importlib.util

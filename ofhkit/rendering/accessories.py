@@ -1,7 +1,5 @@
 """Glasses (curves in the head's space, drawn over the rendering) and what is behind the head."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The texture is a cylinder round the head: columns follow the azimuth, rows the h
 what differs is how strongly each is used.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Rendered faces as a data set: nothing to fetch, exact labels, the same faces from the same seed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ The upper rows follow the person's skull, the lower ones hang. A style says how 
 each azimuth and how its strands look; the rest is cut away by noise along the strands.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The morphable head: MakeHuman's CC0 mesh and its shape targets as one linear sum."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Light on surfaces: one main light with soft shadows, a fill light, sky and ground, and a gloss."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -8,8 +8,6 @@ occlusion come from a table: the mean head is looked at from a grid of direction
 in shadow.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 

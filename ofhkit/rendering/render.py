@@ -1,7 +1,5 @@
 """From a scene to a picture and its labels, layer by layer: backdrop, hair behind, head, glasses, hair, hat, camera."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import cv2

@@ -1,7 +1,5 @@
 """Everything that is drawn by chance: one ``Scene`` holds a person, an expression, a style, a camera and the light."""
 
-from __future__ import annotations
-
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

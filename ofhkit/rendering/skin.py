@@ -3,8 +3,6 @@
 Images of colors are planar, (3, H, W), and hold linear light or reflectance, 0..1.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import cv2

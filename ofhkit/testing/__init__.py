@@ -6,8 +6,6 @@
 A broken promise is a :class:`ContractError` that says which, what was found and what was expected.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -15,6 +13,7 @@ import torch
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import ROLES
 from ofhkit.testing.networks import (
+    ContractError,
     check_discriminator,
     check_inpainter,
     check_prior,
@@ -29,7 +28,6 @@ from ofhkit.testing.parts import (
     check_metric,
     check_stage,
 )
-from ofhkit.testing.samples import ContractError
 
 __all__ = [
     "ContractError",

@@ -1,7 +1,5 @@
 """The promises of the other roles: losses, holes, data, metrics, hooks, pipelines, stages."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import json
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.sections import run_section
 from ofhkit.registry import DEGRADATIONS
-from ofhkit.testing.samples import KEYS, ContractError, faces, require, same, sample_batch
+from ofhkit.testing.networks import KEYS, ContractError, faces, require, same, sample_batch
 from ofhkit.training.stage import Context
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from ofhkit.registry import DEGRADATIONS, HALLUCINATORS
-from ofhkit.testing.samples import faces
+from ofhkit.testing.networks import faces
 
 
 def test_known_pixels_pass_bit_equal():

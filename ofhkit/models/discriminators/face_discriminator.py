@@ -7,8 +7,6 @@ Differs from the paper, which leaves these open: 4x4 kernels of stride 2, widths
 of 64. The sigmoid is part of the loss (logits are returned), so that no log(0) can occur.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -7,8 +7,6 @@ Differs from the paper: takes [0, 1] and works on [-1, 1] inside; the sigmoid is
 returned).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

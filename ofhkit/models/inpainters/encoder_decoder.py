@@ -9,8 +9,6 @@ order Conv-BN-ReLU, and the mask as a fourth input channel, which is an option a
 follow it on paper: the same function.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

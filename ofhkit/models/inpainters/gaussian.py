@@ -5,8 +5,6 @@ Reference: none for faces this small; the conditional mean of a multivariate nor
 :mod:`ofhkit.functional.gaussian`.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

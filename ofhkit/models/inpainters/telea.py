@@ -7,8 +7,6 @@ Differs from the paper: OpenCV works on 8-bit images, so the face is rounded to 
 a time on the CPU, and no gradient flows through it.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

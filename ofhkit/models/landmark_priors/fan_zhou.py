@@ -7,8 +7,6 @@ Differs from the paper, which leaves these open: ReLU as the non-linearity and c
 (1.84 M parameters; ``padding=1`` gives 17.56 M).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

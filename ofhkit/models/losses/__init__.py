@@ -1,4 +1,4 @@
-"""Loss terms: one formula a file; the names of their arguments say what they need."""
+"""Loss terms; the names of their arguments say what they need."""
 
 from ofhkit.models.losses.adversarial import AdversarialLoss
 from ofhkit.models.losses.perceptual import LPIPSLoss

@@ -7,8 +7,6 @@ writes U(l) where U's input is l', which is taken here; alpha is not printed the
 smoothed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

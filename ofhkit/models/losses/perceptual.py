@@ -7,8 +7,6 @@ the backbone's features ship with this one, because ``lpips`` would fetch them f
 Differs from the paper: only by values inside and outside a hole, which are pooled from the enlarged maps.
 """
 
-from __future__ import annotations
-
 import warnings
 from functools import lru_cache
 

@@ -6,8 +6,6 @@ Differs from the paper, which prints neither units nor beta: a mean over coordin
 that the weight does not depend on the size of the face.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

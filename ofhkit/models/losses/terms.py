@@ -6,8 +6,6 @@ Differs from the paper, which does not say whether its norms are sums or means: 
 prints R1 where its text lists R2; R2 is taken.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from typing import Any

@@ -8,8 +8,6 @@ Differs from the paper: far narrower (8 to 96 channels, 0.27 G multiplications a
 pooling, "same" padding, and batch normalisation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,12 +1,10 @@
-"""Bicubic interpolation, the baseline without parameters.
+"""The baselines without parameters: bicubic interpolation, and the mean face, which never looks at its input.
 
-Reference: R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
+Reference (bicubic): R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
 Acoustics, Speech, and Signal Processing 29(6), 1981; compared with in arXiv 1811.04645, Table 1.
 
 Differs from the paper: the coefficient is torch's, a = -0.75, where Keys has -0.5.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import Tensor, nn

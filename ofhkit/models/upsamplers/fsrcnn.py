@@ -9,8 +9,6 @@ padding shrinks with the stride to the largest that reaches every pixel. The pap
 (``deconv``) at a tenth of the learning rate of the rest.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError

@@ -10,8 +10,6 @@ of what W predicts there varies (the eigenvectors of W_b' D_b), and how the face
 their mirror images have symmetric moments, so that the left half suffices: the right one is that of the mirrored face.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -15,8 +15,6 @@ so that a few moments suffice, one pass collects them, and answering costs the s
 mid-grey in float64; what cancellation is left (1e-16 of the second moment) lies far below tau (1e-6 of it).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -11,8 +11,6 @@ on every pixel alike and commute with nearest x2, so they run on the small map, 
 convolution that reads it (:mod:`ofhkit.ops`). Outputs, gradients and running statistics are the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -12,8 +12,6 @@ Differs from the paper (Zhang et al.): no residual groups; the gate has one laye
 it runs beside the convolutions; each x2 is followed by a ReLU; the bicubic enlargement is added at the end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -8,8 +8,6 @@ normalisation carry no bias (it would cancel); the x2 is made by the convolution
 not printed: here it begins as an enlargement of its input, near the bicubic one, so that a short training adds to that.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -7,8 +7,6 @@ Differs from the paper: RGB instead of luminance, one scale of 8 instead of 2, 3
 instead of 41x41 patches. The paper clips gradients to +-theta/lr (Section 3.2), which is the optimiser's matter.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import Tensor, nn

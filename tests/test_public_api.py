@@ -22,7 +22,7 @@ def stated() -> dict[str, list[str]]:
 def signature(name: str, value: object) -> str:
     """A function's or a class's name with its parameters; a bare name for anything else."""
     exception = inspect.isclass(value) and issubclass(value, BaseException)
-    if exception or not (inspect.isfunction(value) or inspect.isclass(value)):
+    if exception or not (inspect.isroutine(value) or inspect.isclass(value)):
         return name
     return f"{name}({', '.join(inspect.signature(value).parameters)})"
 
@@ -52,7 +52,7 @@ def test_the_surface_is_typed():
     for module, names in stated().items():
         for name in names:
             function = getattr(importlib.import_module(module), name)
-            if inspect.isfunction(function):
+            if inspect.isroutine(function):
                 bare = [p.name for p in inspect.signature(function).parameters.values() if p.annotation is p.empty]
                 assert not bare, f"{module}.{name}: {bare} without a type"
                 assert inspect.signature(function).return_annotation is not inspect.Signature.empty

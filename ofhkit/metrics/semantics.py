@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofhkit.functional.face_labels import EYES, MOUTH, NOSE
 from ofhkit.functional.geometry import iou, nrmse
 from ofhkit.functional.image_quality import enlarge_mask
-from ofhkit.functional.landmarks import EYES, MOUTH, NOSE
 from ofhkit.metrics.base import PerImageMetric, regions
 from ofhkit.models.face_embedding import FaceEmbedding
 from ofhkit.registry import METRICS, PRIORS

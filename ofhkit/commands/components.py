@@ -84,10 +84,10 @@ def _reference(component: Any) -> str:
 
 
 def _passage(component: Any, start: str) -> str:
-    """What the module's docstring says after ``start``: to the end of the paragraph in which a sentence ends."""
-    module = inspect.getdoc(sys.modules.get(component.__module__)) or ""
+    """What the component's docstring, or else its module's, says after ``start``: to the end of a paragraph."""
+    says = (inspect.getdoc(place) or "" for place in (component, sys.modules.get(component.__module__)))
     text = ""
-    for paragraph in module.partition(start)[2].split("\n\n"):
+    for paragraph in next((doc for doc in says if start in doc), "").partition(start)[2].split("\n\n"):
         text += " " + paragraph
         if text.rstrip().endswith("."):
             break

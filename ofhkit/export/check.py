@@ -31,8 +31,8 @@ class Sample:
     mask: Tensor
     hr: Tensor
 
-    def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
-        """(lr, mask) of at most ``size`` faces."""
+    def batches(self, size: int | list[int]) -> list[tuple[Tensor, Tensor]]:
+        """(lr, mask) of at most ``size`` faces, or of so many each."""
         return list(zip(self.lr.split(size), self.mask.split(size)))
 
 
@@ -71,9 +71,7 @@ def agreement(model: FaceHallucinator, run: Exported, faces: Sample) -> Agreemen
         OfhkitError: the file fails at a batch size, or gives another shape, or NaN.
     """
     sizes = [n for n in (1, 2, len(faces.lr) - 3) if n > 0]
-    parts = list(zip(faces.lr.split(sizes), faces.mask.split(sizes))) if sum(sizes) == len(faces.lr) else [
-        (faces.lr, faces.mask)
-    ]  # fmt: skip
+    parts = faces.batches(sizes if sum(sizes) == len(faces.lr) else len(faces.lr))
     got, want = [], []
     for lr, mask in parts:
         expected = model.predict(lr, mask)["sr"]

@@ -93,13 +93,11 @@ def graph(model: FaceHallucinator, precision: str = "float32") -> Graph:
 
 def _drop_unreached(model: nn.Module) -> None:
     """Remove the direct children that no prediction runs."""
-    reached: set[str] = set()
-    handles = [
-        child.register_forward_hook(lambda *_, name=name: reached.add(name)) for name, child in model.named_children()
-    ]
+    reached: set[nn.Module] = set()
+    handles = [child.register_forward_hook(lambda child, *_: reached.add(child)) for child in model.children()]
     model.predict(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))
     for handle in handles:
         handle.remove()
-    for name, _ in list(model.named_children()):
-        if name not in reached:
+    for name, child in list(model.named_children()):
+        if child not in reached:
             setattr(model, name, None)

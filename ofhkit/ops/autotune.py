@@ -23,11 +23,7 @@ def installed() -> bool:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether Triton kernels can run on ``x``.
-
-    >>> usable(torch.zeros(1)) == (os.environ.get('TRITON_INTERPRET') == '1' and installed())
-    True
-    """
+    """Whether Triton kernels can run on ``x``."""
     return installed() and (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")
 
 
@@ -54,11 +50,7 @@ _chosen: dict[Hashable, str] = {}
 
 
 def fastest(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: int = 3) -> Tensor:
-    """Return the result of the fastest candidate: see :func:`choose`.
-
-    >>> fastest('doctest', {'sum': lambda: torch.ones(2).sum(), 'count': lambda: torch.tensor(2.)}).item()
-    2.0
-    """
+    """Return the result of the fastest candidate: see :func:`choose`."""
     return candidates[choose(key, candidates, rounds)]()
 
 
@@ -66,9 +58,6 @@ def choose(key: Hashable, candidates: dict[str, Callable[[], Tensor]], rounds: i
     """Return the fastest candidate's name; the first is the reference, used also while a graph is captured.
 
     A candidate that fails or differs from the reference by more than rounding is left out, with a warning.
-
-    >>> choose('one', {'only': lambda: torch.ones(1)})
-    'only'
     """
     reference, *others = candidates
     if key in _chosen:
@@ -113,9 +102,6 @@ def choose_way(
 
     Args:
         call: computes in the way named; of its results the first is compared with the reference's.
-
-    >>> choose_way('doctest ways', ['only'], lambda way: (torch.ones(1),), [])
-    'only'
     """
     wanted = [t for t in inputs if t.requires_grad] if torch.is_grad_enabled() else []
 

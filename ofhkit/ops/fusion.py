@@ -7,6 +7,7 @@ networks anywhere inside a model, runs model and fast forms on a probe, and keep
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import time
@@ -163,21 +164,14 @@ class FusedNetwork(nn.Module):
 
 
 def default_probe(model: nn.Module) -> tuple[Tensor, ...]:
-    """Return random arguments for ``model.forward`` from the names of its parameters.
-
-    Raises:
-        OfhkitError: A parameter is neither ``lr`` nor ``mask``.
-    """
+    """Return random arguments for ``model.forward`` from the names of its parameters, which are ``lr`` and ``mask``."""
     generator = torch.Generator().manual_seed(0)
     lr = torch.rand(3, 3, 16, 16, generator=generator)
     mask = torch.zeros(3, 1, 16, 16)
     mask[:, :, 5:11, 4:12] = 1
     known = {"lr": lr * (1 - mask), "mask": mask}
-    needed = [
-        name
-        for name, parameter in inspect.signature(model.forward).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-    ]
+    parameters = inspect.signature(model.forward).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     if any(name not in known for name in needed):
         raise OfhkitError(f"{type(model).__name__}.forward takes {needed}: pass probe=(...) with example arguments.")
     like = next((t for t in model.parameters() if t.is_floating_point()), lr)
@@ -197,17 +191,14 @@ def _fusible(module: nn.Module, prefix: str = ""):
 def _record(model: nn.Module, networks: dict[str, nn.Module], probe: tuple[Tensor, ...]) -> dict[str, tuple]:
     """Return the (arguments, keyword arguments, output) with which ``model`` calls each network on the probe."""
     calls: dict[str, tuple] = {}
-    handles = [
-        network.register_forward_hook(
-            lambda _, args, named, out, name=name: calls.__setitem__(name, (args, named, out.clone())), with_kwargs=True
-        )
-        for name, network in networks.items()
-    ]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for name, network in networks.items():
+
+            def note(_, args, named, out, name=name) -> None:
+                calls[name] = args, named, out.clone()
+
+            hooks.callback(network.register_forward_hook(note, with_kwargs=True).remove)
         model(*probe)
-    finally:
-        for handle in handles:
-            handle.remove()
     return calls
 
 

@@ -66,21 +66,13 @@ def packs(width: int, kernel_size: int, padding: int) -> bool:
 
 
 def pack_weight(weight: Tensor) -> Tensor:
-    """Lay the kernel side by side at the offsets of neighbouring pixels.
-
-    Shape:
-        (O, C, k, l) -> (NEIGHBOURS*O, C, k, l + NEIGHBOURS - 1)
-    """
+    """Lay the kernel side by side at neighbouring pixels: (O, C, k, l) -> (NEIGHBOURS*O, C, k, l + NEIGHBOURS - 1)."""
     rows = [F.pad(weight, (i, NEIGHBOURS - 1 - i)) for i in range(NEIGHBOURS)]
     return torch.cat(rows).contiguous(memory_format=torch.channels_last)
 
 
 def unpack(y: Tensor) -> Tensor:
-    """Give neighbouring pixels back their place in the row; a view where channels lie last.
-
-    Shape:
-        (N, NEIGHBOURS*O, H, W / NEIGHBOURS) -> (N, O, H, W)
-    """
+    """Give neighbouring pixels back their place: (N, NEIGHBOURS*O, H, W / NEIGHBOURS) -> (N, O, H, W)."""
     count, channels, height, width = y.shape
     rows = y.permute(0, 2, 3, 1).reshape(count, height, width * NEIGHBOURS, channels // NEIGHBOURS)
     return rows.permute(0, 3, 1, 2)

@@ -108,6 +108,8 @@ class LandmarkLoss(LossTerm):
 class ParsingLoss(LossTerm):
     """Cross-entropy over all pixels, in nats; rare labels count for more.
 
+    Reference: none; the usual loss of segmentation.
+
     Args:
         balance: a pixel counts in proportion to (how many of the batch have its label) ** -balance. 0 counts all
             alike, and then an eye, 0.5 % of a face, may never be learnt; 1 counts every label alike.

@@ -12,7 +12,6 @@ face: E[y | x_K] = m_y + W' (x - m) with W = C^-1 Cov(x, y). Images are flattene
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from collections.abc import Callable
 
 import torch
 from torch import Tensor

@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
-from ofhkit.functional.contact_sheets import contact_sheet
+from ofhkit.functional.images import contact_sheet
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.pictures import PICTURES, Picture
 from ofhkit.restoration.restorer import Outcome

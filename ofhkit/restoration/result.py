@@ -124,7 +124,8 @@ def hallucinate(
         samples: how many other answers to draw that fit what is seen as well; the same at every call.
 
     Raises:
-        OfhkitError: the model cannot say what is asked; another shape, size, type or range, or no such file; says which was expected.
+        OfhkitError: the model cannot say what is asked; another shape, size, type or range, or no such file; says
+            which was expected.
 
     >>> import ofhkit, numpy as np
     >>> from ofhkit.registry import HALLUCINATORS

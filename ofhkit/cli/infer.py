@@ -36,6 +36,16 @@ def main() -> int:
     parser.add_argument(
         "--paste", default="auto", help="into a photo: the face, or only the hole (as auto): then one without stays"
     )
+    parser.add_argument("--face", action="append", default=[], metavar="x,y,w,h", help="where a face is (repeatable)")
+    parser.add_argument(
+        "--confidence", type=float, default=0.4, metavar="P", help="score from which on a find is a face (0.4)"
+    )
+    parser.add_argument(
+        "--completer",
+        default=None,
+        metavar="FILE|none",
+        help="fills photographs' holes; none: the 16x16 face does",
+    )
     parser.add_argument("--uncertainty", action="store_true", help="also draw where the model is unsure")
     parser.add_argument("--samples", type=whole(1, 64), default=0, metavar="N", help="also draw N other answers")
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images: better, for twice the time")
@@ -49,6 +59,7 @@ def main() -> int:
     from ofhkit.restoration.masks import parse_box, parse_color
     from ofhkit.runtime.distributed import is_main, processes
     from ofhkit.zoo import DEFAULT_MODEL, load_model
+    from ofhkit.zoo.completer import COMPLETER, load_completer
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in a sentence of our own
     mask = MaskOptions(
@@ -56,7 +67,20 @@ def main() -> int:
     )
     with processes(args.launcher, args.device):
         model = load_model(args.model or DEFAULT_MODEL, args.device, args.flips or None)
-        restorer = Restorer(model, mask, args.kind, args.paste, args.batch_size, args.uncertainty, args.samples)
+        completer = None if args.completer == "none" else load_completer(args.completer or COMPLETER, args.device)
+        faces = [parse_box(face, "--face") for face in args.face]
+        restorer = Restorer(
+            model,
+            mask,
+            args.kind,
+            args.paste,
+            args.batch_size,
+            args.uncertainty,
+            args.samples,
+            completer,
+            faces,
+            args.confidence,
+        )
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():
             counts = f"{done.count('restored')} restored, {done.failed} failed"

@@ -1,4 +1,4 @@
-"""Putting a restored face back into its photograph, with a soft border; and drawing what was understood."""
+"""Putting a whole face back into its photograph, with a soft border; and drawing what was understood."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from ofhkit.functional.alignment import invert, transform_points
 from ofhkit.functional.task import HR_SIZE
 
-__all__ = ["draw_overlay", "draw_uncertainty", "paste_back"]
+__all__ = ["draw_overlay", "draw_uncertainty", "in_the_form_of", "paste_back", "place"]
 
 BORDER = 14  # crop pixels over which a pasted face fades in
 RED = (230, 30, 30)
@@ -17,28 +17,22 @@ FULL_SCALE = 0.15  # standard deviation that is drawn brightest
 LEGEND = 18  # pixels of the strip below a map
 
 
-def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Put a face where it was taken from; what was transparent there becomes opaque.
-
-    Args:
-        mask: paste only here, softly: it reaches six pixels of the crop beyond the hole at the most, but at least three
-            of the picture; None: the whole face.
+def place(
+    sr: np.ndarray, matrix: np.ndarray, height: int, width: int
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, float] | None:
+    """A crop as it lies in its picture.
 
     Shape:
-        pixels (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency; sr (128, 128, 3) uint8; matrix (2, 3)
-        picture -> crop; mask (H, W) bool -> as pixels
-
-    >>> grey = np.full((300, 300, 3), 90, np.uint8)
-    >>> pasted = paste_back(grey, np.full((128, 128, 3), 200, np.uint8), np.array([[1., 0, -50], [0, 1, -60]]), None)
-    >>> pasted[124, 114].tolist(), pasted[0, 0].tolist()
-    ([200, 200, 200], [90, 90, 90])
+        sr (128, 128, 3) uint8, matrix (2, 3) picture -> crop. Output: the part of the picture that it covers, the face
+        there (h, w, 3) uint8, its weight (h, w), which fades at the crop's border, and picture pixels a crop pixel;
+        None where it covers nothing.
     """
     back = invert(matrix)
     corners = transform_points(back, np.array([[0, 0], [0, HR_SIZE], [HR_SIZE, 0], [HR_SIZE, HR_SIZE]]) - 0.5)
     left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (pixels.shape[1], pixels.shape[0]))
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (width, height))
     if right <= left or bottom <= top:
-        return pixels
+        return None
     size = (int(right - left), int(bottom - top))
     fade = _soft_square()
     factor = np.sqrt(abs(np.linalg.det(back[:, :2])))
@@ -51,9 +45,25 @@ def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray, mask: np.
     back[:, 2] -= (left, top)
     face = cv2.warpAffine(sr, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(fade, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    part = np.s_[top:bottom, left:right]
-    if mask is not None:
-        weight = weight * _soft_mask(mask[part], max(1, round(2 * factor)))
+    return np.s_[top:bottom, left:right], face, weight, float(factor)
+
+
+def paste_back(pixels: np.ndarray, sr: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Put a whole face where it was taken from; what was transparent there becomes opaque.
+
+    Shape:
+        pixels (H, W, 1 to 4) uint8 or uint16: grey or RGB, then transparency; sr (128, 128, 3) uint8; matrix (2, 3)
+        picture -> crop -> as pixels
+
+    >>> grey = np.full((300, 300, 3), 90, np.uint8)
+    >>> pasted = paste_back(grey, np.full((128, 128, 3), 200, np.uint8), np.array([[1., 0, -50], [0, 1, -60]]))
+    >>> pasted[124, 114].tolist(), pasted[0, 0].tolist()
+    ([200, 200, 200], [90, 90, 90])
+    """
+    placed = place(sr, matrix, *pixels.shape[:2])
+    if placed is None:
+        return pixels
+    part, face, weight, _ = placed
     out = pixels.copy()
     for first in range(0, len(face), ROWS):
         rows = slice(first, first + ROWS)
@@ -84,18 +94,6 @@ def _soft_square() -> np.ndarray:
     distance = np.minimum(np.arange(HR_SIZE) + 0.5, HR_SIZE - 0.5 - np.arange(HR_SIZE))
     ramp = (1 - np.cos(np.pi * np.clip(distance / BORDER, 0, 1))) / 2
     return (ramp[:, None] * ramp[None, :]).astype(np.float32)
-
-
-def _soft_mask(mask: np.ndarray, radius: int) -> np.ndarray:
-    """1 in the hole, falling to 0 within three times ``radius`` pixels outside it."""
-    inside = mask.astype(np.float32)
-    step = max(1, radius // 4)  # a large face's border needs no finer steps
-    small = inside if step == 1 else cv2.resize(inside, (-(-mask.shape[1] // step), -(-mask.shape[0] // step)))
-    radius = max(1, radius // step - (step > 1))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    soft = cv2.GaussianBlur(cv2.dilate(small, kernel), (0, 0), max(0.5, radius / 2))
-    soft = soft if step == 1 else cv2.resize(soft, mask.shape[::-1])
-    return np.maximum(inside, soft, out=inside)
 
 
 def draw_overlay(rgb: np.ndarray, mask: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -6,12 +6,13 @@ resampled, so that its colors leak neither into the detector nor over the hole's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, crop_matrix, transform_points, warp
@@ -22,12 +23,14 @@ from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68
 from ofhkit.registry import PRIORS
 from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
+from ofhkit.restoration.masks import Box
 
 __all__ = ["LR_SIZE", "FaceFinder", "FaceInput", "crop_and_downsample", "scaling"]
 
 NET = 112
 HIDDEN_SHARE = 1 / 8  # of a low-resolution pixel, from which on it counts as hidden
-SCORE = 0.4
+CONFIDENCE = 0.4
+BOX_CENTER = (63.5, 70.5)  # where the middle of a face's box lies in a crop of its size, as the detector draws it
 TRUST = 4  # how much more a visible point counts than one under the hole
 DETECTOR_SIZES = (416, 224, 608)
 LARGE, LARGE_SIZE = 900, 1216
@@ -41,11 +44,13 @@ class FaceInput:
         crop: (128, 128, 3) uint8, the hole filled by diffusion; None for a tiny face.
         lr: (3, 16, 16) float in [0, 1].
         mask: (1, 16, 16) float, 1 = occluded.
+        hidden: (128, 128) bool: pixels of the crop that the hole touches; None for a tiny face.
     """
 
     crop: np.ndarray | None
     lr: Tensor
     mask: Tensor
+    hidden: np.ndarray | None = None
 
 
 def scaling(side: int) -> np.ndarray:
@@ -74,7 +79,7 @@ def crop_and_downsample(rgb: np.ndarray, mask: np.ndarray, matrix: np.ndarray | 
     share = (cover > 127).reshape(LR_SIZE, block, LR_SIZE, block).mean((1, 3))
     x = to_float(crop)[None]
     lr = downsample_cubic(x, LR_SIZE).clamp(0, 1)[0]
-    return FaceInput(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float())
+    return FaceInput(crop, lr, torch.from_numpy(share >= HIDDEN_SHARE)[None].float(), cover > 2)
 
 
 def _warp_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -96,10 +101,21 @@ class FaceFinder:
     Args:
         template: the five points that the model's training faces were aligned to.
         device: where the networks run.
+        confidence: the detector's score from which on a find counts; half of it where a hole may hide the face.
+        completer: an inpainter of 128x128 faces: what it fills in is read for the points, rather than diffusion.
     """
 
-    def __init__(self, template: np.ndarray = DEFAULT_TEMPLATE, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        template: np.ndarray = DEFAULT_TEMPLATE,
+        device: torch.device | str = "cpu",
+        confidence: float = CONFIDENCE,
+        completer: nn.Module | None = None,
+    ):
+        if not 0 < confidence < 1:
+            raise OfhkitError(f"confidence must lie between 0 and 1, got {confidence}")
         self.template, self.device = np.asarray(template, float), torch.device(device)
+        self.confidence, self.completer = confidence, completer
         self.detector = TinyFaceDetector().to(device)
         self.landmarks = FaceLandmark68().requires_grad_(False).eval().to(device)
         self.refiner = PRIORS.build(dict(type="FaceAPI68", template=self.template.tolist())).to(device)
@@ -113,33 +129,51 @@ class FaceFinder:
             from picture to crop
         """
         small, factor = _reduced(rgb, mask)
-        boxes = self._detect(small)
+        boxes = self._detect(small, self.confidence)
+        if len(boxes) == 0 and mask.any():
+            boxes = self._detect(small, self.confidence / 2)
         boxes[:, :4] /= factor
-        kept, matrices = [], []
-        for box in boxes:
-            points = self._five_points(rgb, mask, box)
-            matrix = None if points is None else self._fit(points, mask)
-            matrix = None if matrix is None else self._refine(rgb, mask, matrix)
-            if matrix is not None:
-                kept.append(box)
-                matrices.append(matrix)
-        return np.array(kept).reshape(-1, 5), np.array(matrices).reshape(-1, 2, 3)
+        matrices = [self._align(rgb, mask, box) for box in boxes]
+        kept = [i for i, matrix in enumerate(matrices) if matrix is not None]
+        return boxes[kept].reshape(-1, 5), np.array([matrices[i] for i in kept]).reshape(-1, 2, 3)
 
-    def _detect(self, image: np.ndarray) -> np.ndarray:
+    @torch.no_grad()
+    def place(self, rgb: np.ndarray, mask: np.ndarray, boxes: Sequence[Box]) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`find` where a person says where the faces are; a box without a readable face is taken as framed."""
+        given = np.array([(*box, 1.0) for box in boxes]).reshape(-1, 5)
+        matrices = []
+        for box in given:
+            matrix = self._align(rgb, mask, box)
+            if matrix is None:
+                factor = HR_SIZE / max(box[2:4])
+                middle = factor * (box[:2] + box[2:4] / 2)
+                matrix = np.column_stack([factor * np.eye(2), np.array(BOX_CENTER) - middle])
+            matrices.append(matrix)
+        return given, np.array(matrices).reshape(-1, 2, 3)
+
+    def _align(self, rgb: np.ndarray, mask: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+        """Matrix from picture to crop of the face in a box; None where no face can be read there."""
+        points = self._five_points(rgb, mask, box)
+        matrix = None if points is None else self._fit(points, mask)
+        for _ in range(2 if self.completer is not None and mask.any() else 1):  # the second time in a completed crop
+            matrix = None if matrix is None else self._refine(rgb, mask, matrix)
+        return matrix
+
+    def _detect(self, image: np.ndarray, score: float) -> np.ndarray:
         """Boxes at several sizes; a tightly cropped face is found inside a margin."""
         side = max(image.shape[:2])
         if side > LARGE:
-            both = [self.detector.detect(image, size, SCORE) for size in (416, LARGE_SIZE)]
+            both = [self.detector.detect(image, size, score) for size in (416, LARGE_SIZE)]
             boxes = suppress(np.concatenate(both), 0.3)
             if len(boxes):
                 return boxes
         for size in DETECTOR_SIZES:
-            boxes = self.detector.detect(image, size, SCORE)
+            boxes = self.detector.detect(image, size, score)
             if len(boxes):
                 return boxes
         margin = side // 3
         wide = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        boxes = self.detector.detect(wide, 224, SCORE)
+        boxes = self.detector.detect(wide, 224, score)
         boxes[:, :2] -= margin
         return boxes
 
@@ -159,7 +193,10 @@ class FaceFinder:
 
     def _refine(self, rgb: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
         """Read the points again in the aligned crop; None where they fit the template badly, so that it is no face."""
-        x = to_float(crop_and_downsample(rgb, mask, matrix).crop)[None].to(self.device)
+        seen = crop_and_downsample(rgb, mask, matrix)
+        x = to_float(seen.crop)[None].to(self.device)
+        if self.completer is not None and seen.hidden.any():
+            x = self.completer(x, torch.from_numpy(seen.hidden)[None, None].to(x))
         points = five_points(self.refiner(x)[0].double().cpu().numpy())
         full = np.vstack([matrix, (0, 0, 1)])
         again = self._fit(points, mask, np.linalg.inv(full)[:2])

@@ -59,7 +59,7 @@ class Mask:
     found: tuple[str, ...] = field(default=())
 
 
-def parse_box(text: str) -> Box:
+def parse_box(text: str, option: str = "--box") -> Box:
     """Read ``x,y,w,h``.
 
     Raises:
@@ -71,9 +71,9 @@ def parse_box(text: str) -> Box:
     try:
         x, y, w, h = (int(part) for part in text.split(","))
     except ValueError:
-        raise OfhkitError(f"--box {text}: expected x,y,w,h in whole pixels, as in --box 40,52,24,16") from None
+        raise OfhkitError(f"{option} {text}: expected x,y,w,h in whole pixels, as in {option} 40,52,24,16") from None
     if w <= 0 or h <= 0:
-        raise OfhkitError(f"--box {text}: width and height must be positive")
+        raise OfhkitError(f"{option} {text}: width and height must be positive")
     return x, y, w, h
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.functional.alignment import transform_points
-from ofhkit.functional.images import to_uint8
+from ofhkit.functional.alignment import DEFAULT_TEMPLATE, transform_points
+from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
 from ofhkit.models.inference import device_of, faster, run_batches
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.models.uncertainty import calibrated
+from ofhkit.restoration.blending import fill_hole
 from ofhkit.restoration.composition import in_the_form_of, paste_back
-from ofhkit.restoration.faces import FaceFinder, FaceInput, crop_and_downsample, scaling
-from ofhkit.restoration.masks import Mask, MaskOptions, find_mask
+from ofhkit.restoration.faces import CONFIDENCE, FaceFinder, FaceInput, crop_and_downsample, scaling
+from ofhkit.restoration.masks import Box, Mask, MaskOptions, find_mask
+from ofhkit.restoration.outcome import Outcome, RestoredFace
 from ofhkit.restoration.pictures import Picture
 from ofhkit.restoration.salt_and_pepper import fill_salt_and_pepper
 
@@ -33,63 +35,6 @@ BLIND = 64  # side up to which a picture without a found face is taken as one: t
 MANY = 32  # faces for which it pays to bring the networks into their fast forms
 WAITING_PIXELS = 40_000_000  # of pictures that wait for a batch to fill up: what memory holds
 SAME_CROP, SAME_CROP_HIDDEN = 10.0, 24.0  # crop pixels by which an aligned face's corners may miss; with a hole
-
-
-@dataclass(frozen=True)
-class RestoredFace:
-    """One face of a picture.
-
-    Attributes:
-        sr: (128, 128, 3) uint8. Hallucinated: not for identification.
-        seen: (128, 128, 3) uint8: the crop it was made from, hole filled by diffusion; None for a tiny face.
-        lr, completed: (16, 16, 3) uint8: what the network saw, black in the hole; the hole filled.
-        mask: (16, 16) bool, True = occluded.
-        invented: (128, 128) bool: pixels that stem from occluded ones.
-        matrix: (2, 3) from picture to crop; None for a tiny face.
-        score: the detector's; NaN where no detector was asked.
-        consistency: PSNR in dB between ``sr``, shrunk again, and the known pixels.
-        uncertainty: (128, 128) float32: standard deviation; None where it was not asked for.
-        samples: (S, 128, 128, 3) uint8: other answers that fit as well; None where they were not asked for.
-    """
-
-    sr: np.ndarray
-    seen: np.ndarray | None
-    lr: np.ndarray
-    completed: np.ndarray
-    mask: np.ndarray
-    invented: np.ndarray
-    matrix: np.ndarray | None
-    score: float
-    consistency: float
-    uncertainty: np.ndarray | None
-    samples: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a picture.
-
-    Attributes:
-        kind: tiny, aligned or photo; empty where it failed.
-        image: the restored picture, (H, W, 3) uint8: a photograph in its own size, else the face in 128x128; None
-            where it failed.
-        pixels: a restored photograph as its file held it, (H, W, 1 to 4) uint8 or uint16: grey or RGB, then
-            transparency; None for all else.
-        untouched: a photograph without a hole: ``image`` is the picture itself, the faces are beside it.
-        error: why it failed, in one sentence; None where it did not.
-        mask: what was taken as hidden; None where that was not found out.
-        notes: what was done, and warnings.
-    """
-
-    picture: Picture
-    kind: str = ""
-    image: np.ndarray | None = None
-    faces: tuple[RestoredFace, ...] = ()
-    mask: Mask | None = None
-    notes: tuple[str, ...] = ()
-    error: str | None = None
-    pixels: np.ndarray | None = None
-    untouched: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,9 +65,14 @@ class Restorer:
         batch_size: faces that go through the network at once, of however many pictures.
         uncertainty: also say where the model is unsure.
         samples: how many other answers to draw that fit what is seen as well.
+        completer: inpainter that fills a photograph's hole at 128x128 (:func:`ofhkit.zoo.load_completer`); None: it is
+            filled from the 16x16 face.
+        faces: boxes (x, y, width, height) where faces are, in every picture's pixels; empty: they are searched.
+        confidence: the detector's score from which on a find is a face.
 
     Raises:
-        OfhkitError: an unknown kind or way to paste; a model that cannot say what is asked.
+        OfhkitError: an unknown kind or way to paste, a confidence outside (0, 1); a model that cannot say what is
+            asked.
     """
 
     def __init__(
@@ -134,6 +84,9 @@ class Restorer:
         batch_size: int = 64,
         uncertainty: bool = False,
         samples: int = 0,
+        completer: nn.Module | None = None,
+        faces: Sequence[Box] = (),
+        confidence: float = CONFIDENCE,
     ):
         for name, value, valid in (("kind", kind, KINDS), ("paste", paste, PASTE)):
             if value not in valid:
@@ -144,6 +97,7 @@ class Restorer:
             raise OfhkitError(f"batch_size must be a positive whole number, got {batch_size}")
         self.model, self.mask, self.kind, self.paste = model, mask or MaskOptions(), kind, paste
         self.batch_size, self.uncertainty, self.samples = batch_size, uncertainty, samples
+        self.completer, self.faces, self.confidence = completer, faces, confidence
         self._finder: FaceFinder | None = None
         self._fast: FaceHallucinator | None = None
 
@@ -178,7 +132,10 @@ class Restorer:
             if kind == "photo" and solid.any():
                 kept = [i for i, s in enumerate(seen) if s.mask.any()]
                 if not kept and self.mask.said:
-                    raise OfhkitError(f"the hole touches none of the {len(seen)} faces that were found")
+                    raise OfhkitError(
+                        f"the hole touches none of the {len(seen)} faces that were found; move it onto one, or say "
+                        "where the hidden face is with --face x,y,w,h"
+                    )
                 if not kept:  # a border, say, that was found and not said: no face is damaged
                     notes.append("what looks missing touches no face: left as it is")
                     mask, solid = replace(mask, hidden=mask.hidden & ~solid), np.zeros_like(solid)
@@ -217,8 +174,11 @@ class Restorer:
             return "aligned", [scaling(width)], [np.nan], [_reduction(size)]
         if self._finder is None:
             device = device_of(self.model)
-            template = getattr(self.model, "info", {}).get("template")
-            self._finder = FaceFinder(template, device) if template else FaceFinder(device=device)
+            template = getattr(self.model, "info", {}).get("template") or DEFAULT_TEMPLATE
+            self._finder = FaceFinder(template, device, self.confidence, self.completer)
+        if self.faces:
+            boxes, matrices = self._finder.place(rgb, mask, self.faces)
+            return "photo", list(matrices), boxes[:, 4].tolist(), ["faces placed as told"]
         boxes, matrices = self._finder.find(rgb, mask)
         if len(boxes) == 0:
             if self.kind == "auto" and square and (width <= BLIND or (mask.any() and width <= 4 * BLIND)):
@@ -228,8 +188,8 @@ class Restorer:
                     [np.nan],
                     ["no face recognised: taken as an aligned face", _reduction(size)],
                 )
-            remedy = "; a square crop of one face is taken with --kind aligned" if square else ""
-            raise OfhkitError(f"no face was found{remedy}")
+            crop = ", or a square crop of one face with --kind aligned" if square else ""
+            raise OfhkitError(f"no face was found; say where it is with --face x,y,w,h{crop}")
         if self.kind == "auto" and square and len(boxes) == 1 and _is_crop(matrices[0], width, mask.any()):
             return "aligned", [scaling(width)], [float(boxes[0, 4])], [_reduction(size)]
         note = f"{len(boxes)} face{'s' if len(boxes) > 1 else ''} found and shrunk to {LR_SIZE}x{LR_SIZE}"
@@ -250,8 +210,33 @@ class Restorer:
                 continue
             here = range(first, first + len(plan.seen))
             first += len(plan.seen)
-            faces = tuple(_face(plan, i - here[0], lr[i], mask[i], out, i) for i in here)
+            faces = tuple(self._face(plan, i - here[0], lr[i], mask[i], out, i) for i in here)
             yield self._compose(plan, faces)
+
+    def _face(self, plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> RestoredFace:
+        seen, occluded = plan.seen[k], mask[0].numpy() > 0.5
+        scale = HR_SIZE // LR_SIZE
+        invented, filled = occluded.repeat(scale, 0).repeat(scale, 1), None
+        if self.completer is not None and plan.kind == "photo" and seen.hidden.any():
+            invented = seen.hidden
+            device = device_of(self.completer)
+            known, hole = to_float(seen.crop)[None].to(device), torch.from_numpy(seen.hidden)[None, None].to(device)
+            with torch.no_grad():
+                filled = to_uint8(self.completer(known, hole.float())[0])
+        return RestoredFace(
+            sr=to_uint8(out.sr[i]),
+            seen=seen.crop,
+            lr=to_uint8(lr * (1 - mask)),
+            completed=to_uint8(out.completed[i].clamp(0, 1)),
+            mask=occluded,
+            invented=invented,
+            matrix=plan.matrices[k],
+            score=plan.scores[k],
+            consistency=float(out.consistency[i]),
+            uncertainty=None if out.uncertainty is None else out.uncertainty[i].numpy(),
+            samples=None if out.samples is None else np.stack([to_uint8(one) for one in out.samples[i]]),
+            filled=filled,
+        )
 
     def _compose(self, plan: _Plan, faces: tuple[RestoredFace, ...]) -> Outcome:
         outcome = Outcome(plan.picture, plan.kind, faces[0].sr, faces, plan.mask, plan.notes)
@@ -264,8 +249,11 @@ class Restorer:
         pixels[filled] = in_the_form_of(pixels, plan.rgb[filled])
         image = plan.rgb
         for face in sorted(faces, key=lambda f: f.score):  # where two overlap the surer one lies on top
-            mask = None if whole else plan.solid
-            pixels, image = (paste_back(p, face.sr, face.matrix, mask) for p in (pixels, image))
+            if whole:
+                pixels, image = (paste_back(p, face.sr, face.matrix) for p in (pixels, image))
+            else:
+                crop = face.sr if face.filled is None else face.filled
+                pixels, image = (fill_hole(p, crop, face.matrix, plan.solid) for p in (pixels, image))
         return replace(outcome, image=image, pixels=pixels)
 
 
@@ -278,21 +266,3 @@ def _is_crop(matrix: np.ndarray, side: int, hidden: bool) -> bool:
     corners = np.array([[0, 0], [0, side - 1], [side - 1, 0], [side - 1, side - 1]], float)
     apart = transform_points(matrix, corners) - transform_points(scaling(side), corners)
     return bool(np.abs(apart).max() <= (SAME_CROP_HIDDEN if hidden else SAME_CROP))
-
-
-def _face(plan: _Plan, k: int, lr: Tensor, mask: Tensor, out: Any, i: int) -> RestoredFace:
-    occluded = mask[0].numpy() > 0.5
-    scale = HR_SIZE // LR_SIZE
-    return RestoredFace(
-        sr=to_uint8(out.sr[i]),
-        seen=plan.seen[k].crop,
-        lr=to_uint8(lr * (1 - mask)),
-        completed=to_uint8(out.completed[i].clamp(0, 1)),
-        mask=occluded,
-        invented=occluded.repeat(scale, 0).repeat(scale, 1),
-        matrix=plan.matrices[k],
-        score=plan.scores[k],
-        consistency=float(out.consistency[i]),
-        uncertainty=None if out.uncertainty is None else out.uncertainty[i].numpy(),
-        samples=None if out.samples is None else np.stack([to_uint8(one) for one in out.samples[i]]),
-    )

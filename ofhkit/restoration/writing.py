@@ -21,8 +21,8 @@ from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
 from ofhkit.functional.images import contact_sheet
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
+from ofhkit.restoration.outcome import Outcome
 from ofhkit.restoration.pictures import PICTURES, Picture
-from ofhkit.restoration.restorer import Outcome
 from ofhkit.runtime.version import __version__
 
 __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]
@@ -129,7 +129,7 @@ class Writer:
         uncertainties = []
         for i, face in enumerate(faces, 1):
             if photo:
-                self._save(f"faces/{name}_{i}.png", face.sr)
+                self._save(f"faces/{name}_{i}.png", face.sr if face.filled is None else face.filled)
             if face.samples is not None:
                 sheet = contact_sheet(np.concatenate([face.sr[None], face.samples]).transpose(0, 3, 1, 2), columns=4)
                 self._save(f"samples/{name}_{i}.png", sheet)

@@ -102,7 +102,7 @@ def train_refiner(
     network = RefinedInpainter(prior)
     weights = [p for p in network.parameters() if p.requires_grad]
     optim = torch.optim.AdamW(weights, _RATE, betas=(0.9, 0.99))
-    start, step, log = time.monotonic(), 0, []
+    start, step, gains = time.monotonic(), 0, []
     while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
         rows = torch.randint(0, len(hr), (batch_size,))
         flip = bool(torch.rand(()) < 0.5)
@@ -122,9 +122,9 @@ def train_refiner(
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optim.step()
         step += 1
-        log.append(10 * np.log10(before.item() / error.item()))
+        gains.append(10 * np.log10(before.item() / error.item()))
         if step % 100 == 0:
-            log.info(f"step {step}, {done:.0%}: {np.mean(log[-100:]):.2f} dB above the prior in the hole")
+            log.info(f"step {step}, {done:.0%}: {np.mean(gains[-100:]):.2f} dB above the prior in the hole")
             if save is not None:
                 save(network)
     return network.eval()

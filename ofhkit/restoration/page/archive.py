@@ -10,10 +10,12 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.files import csv_cell
@@ -24,6 +26,7 @@ from ofhkit.restoration.page.inputs import MEMORY, read_upload
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
+from ofhkit.zoo import load_completer
 
 __all__ = ["MASKS", "Row", "pack_results", "restore_many"]
 
@@ -87,7 +90,8 @@ def restore_many(
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    restorer, rows, end = Restorer(method.model, MaskOptions(mask=MASKS[mask])), [], time.monotonic() + SECONDS
+    restorer = Restorer(method.model, MaskOptions(mask=MASKS[mask]), completer=_completer())
+    rows, end = [], time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder, zipfile.ZipFile(archive, "w") as packed:
         out = Writer(Path(folder), method.model.info)
         for number, (path, label) in enumerate(paths, 1):
@@ -100,6 +104,11 @@ def restore_many(
         out.save_table()
         _move(Path(folder), packed)
     return rows
+
+
+@lru_cache(maxsize=1)
+def _completer() -> nn.Module:
+    return load_completer(device="cpu")
 
 
 def _restore(restorer: Restorer, path: Path, label: str, memory: int) -> Outcome:

@@ -70,17 +70,9 @@ def main() -> int:
         completer = None if args.completer == "none" else load_completer(args.completer or COMPLETER, args.device)
         faces = [parse_box(face, "--face") for face in args.face]
         restorer = Restorer(
-            model,
-            mask,
-            args.kind,
-            args.paste,
-            args.batch_size,
-            args.uncertainty,
-            args.samples,
-            completer,
-            faces,
-            args.confidence,
-        )
+            model, mask, args.kind, args.paste, args.batch_size, args.uncertainty, args.samples,
+            completer, faces, args.confidence,
+        )  # fmt: skip
         done = restore_files(args.inputs, args.out, restorer, args.every)
         if is_main():
             counts = f"{done.count('restored')} restored, {done.failed} failed"

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from ofhkit.runtime.version import __version__
 
 if TYPE_CHECKING:
-    from ofhkit.commands.train import Options, train
     from ofhkit.evaluation.compare import compare
     from ofhkit.restoration.result import Result, hallucinate
+    from ofhkit.training.curriculum import Options, train
     from ofhkit.zoo import load_model
     from ofhkit.zoo.release import export_weights
 
 _LAZY = {
-    "Options": "commands.train",
+    "Options": "training.curriculum",
     "Result": "restoration.result",
     "compare": "evaluation.compare",
     "export_weights": "zoo.release",
     "hallucinate": "restoration.result",
     "load_model": "zoo",
-    "train": "commands.train",
+    "train": "training.curriculum",
 }
 __all__ = ["Options", "Result", "__version__", "compare", "export_weights", "hallucinate", "load_model", "train"]
 

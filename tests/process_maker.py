@@ -92,9 +92,8 @@ def train_gan(folder: Path) -> dict:
     from ofhkit.registry import METRICS
     from ofhkit.runtime.distributed import rank, world_size
     from ofhkit.training.hooks import SaveCheckpoint
-    from ofhkit.training.loop import TrainLoop
-    from ofhkit.training.optim import wrap_optimizer
-    from ofhkit.training.runner import Runner
+    from ofhkit.training.loop import Runner, TrainLoop
+    from ofhkit.training.optim import Wrapper
     from ofhkit.training.sync_layers import convert_sync_layers
 
     class Level(PerImageMetric):
@@ -113,7 +112,7 @@ def train_gan(folder: Path) -> dict:
     model, cpu = convert_sync_layers(Game()), torch.device("cpu")
     nets = {"painter": model.painter, "critic": model.critic}
     clip = dict(max_norm=0.05)
-    optims = {k: wrap_optimizer(torch.optim.Adam(n.parameters(), 1e-2), clip, cpu, None) for k, n in nets.items()}
+    optims = {k: Wrapper(torch.optim.Adam(n.parameters(), 1e-2), clip, cpu, None) for k, n in nets.items()}
     loader = training_loader(Faces(), 0, 4, 9, rank=rank(), world_size=world_size())
     hooks = [Keep(), SaveCheckpoint(interval=4)]
     loop = dict(type=TrainLoop, max_iters=9, degrade=as_it_is, prefetch=True)

@@ -9,12 +9,12 @@ from pipeline_maker import FSRCNN, INPAINTER, ROOT
 from test_plugins import clean, install  # noqa: F401 (a fixture)
 
 from ofhkit import registry
-from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
 from ofhkit.registry import ROLES, plugins
 from ofhkit.testing import check
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo import load_model
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/roles.md").read_text(), re.M | re.S)

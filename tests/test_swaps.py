@@ -7,10 +7,10 @@ import torch
 from pipeline_maker import FSRCNN, INPAINTER, ROOT, write_pack
 from test_components import CASES, SMALL, arguments
 
-from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.registry import LOSSES, ROLES
 from ofhkit.testing.networks import sample_batch
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo import load_model
 
 LOSS_PLACES = {  # what a loss needs -> where it belongs

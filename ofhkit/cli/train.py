@@ -26,9 +26,9 @@ def main() -> None:
     again.add_argument("--fresh", action="store_true", help="start anew; earlier results are set aside")
     args = parser.parse_args()
 
-    from ofhkit.commands.train import Options, train
     from ofhkit.config import parse_options
     from ofhkit.runtime.distributed import processes
+    from ofhkit.training.curriculum import Options, train
 
     options = Options(
         work_dir=args.work_dir,

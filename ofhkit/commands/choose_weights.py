@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ofhkit.commands.train import train
 from ofhkit.config import from_json
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.curves import read_curve
 from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.registry import DATASETS, DEGRADATIONS
-from ofhkit.training.curriculum import Options
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo import load_model
 from ofhkit.zoo.runs import CONFIG
 

@@ -1,7 +1,7 @@
 """Several processes as one job: who joins, what rank 0 does alone, what is averaged, how the job ends together.
 
 Launchers start the same command N times; :func:`processes` joins them. Gradients are averaged by one all-reduce a
-network (:class:`ofhkit.training.optim.SharedWrapper`), which stays right when sub-networks are trained in turn, called
+network (:class:`ofhkit.training.optim.Wrapper`), which stays right when sub-networks are trained in turn, called
 twice or frozen in between; no network is wrapped, so the names in checkpoints are the same for any number of processes.
 """
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 import rich.progress
@@ -32,6 +33,18 @@ class _Lines(logging.Handler):
 log.setLevel(logging.DEBUG)  # what is too long for a person's line goes to the file of a run only
 log.addHandler(_Lines(logging.INFO))
 log.propagate = False
+
+
+def log_file(path: Path) -> logging.Handler:
+    """Append the log with times to a file (but not what is only for people); a full disk does not end a training."""
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.addFilter(lambda record: not hasattr(record, "short"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    return handler
 
 
 def worth_opening(*paths: object) -> None:

@@ -19,26 +19,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from ofhkit.config import to_json
+from ofhkit.config import load_config
 from ofhkit.config.check import ROLE_OF_KEY, complete
 from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.cost import network_gmacs
+from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.files import atomic_write, file_lock
-from ofhkit.registry import DATASETS, HALLUCINATORS, PIPELINE, STAGES
+from ofhkit.registry import DATASETS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
 from ofhkit.runtime.malloc import set_malloc_policy
-from ofhkit.runtime.progress import clock, log
+from ofhkit.runtime.progress import clock, log, worth_opening
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import list_checkpoints
 from ofhkit.training.loop import train_stage
 from ofhkit.training.stage import Context, Stage, digest
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS
-from ofhkit.zoo.runs import CONFIG, keep_finished
-from ofhkit.zoo.weights import MODEL, component_weights, load_strictly, load_weights, save_weights
+from ofhkit.zoo.runs import finish_run, name_run, set_aside
+from ofhkit.zoo.weights import MODEL, component_weights, load_strictly, save_weights
 
 WEIGHTS = "weights.safetensors"
 
@@ -62,6 +63,42 @@ class Options:
     device: str = "auto"
     amp: bool = False
     fresh: bool = False
+
+
+def train(
+    config_file: str | Path,
+    options: Options,
+    data_root: str | Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Path:
+    """Run a configuration's curriculum; returns the path of the finished ``model.safetensors``.
+
+    Its folder under ``options.work_dir`` is called after the file and what ``cfg_options`` change of model, losses and
+    data; what another run has finished is never written over.
+
+    Args:
+        config_file: of ``configs/``.
+        options: where and how.
+        data_root: overrides the configuration's; a raw CelebA folder is prepared once.
+        cfg_options: dotted keys to values.
+        seed: overrides ``runtime.seed``.
+
+    Raises:
+        OfhkitError: whatever a user can fix.
+    """
+    overrides = {**(cfg_options or {}), **({} if seed is None else {"runtime.seed": seed})}
+    config = load_config(config_file, overrides)
+    check_run(config, options)
+    resolve_data(config, data_root)
+    plain, stem = load_config(config_file), Path(config_file).stem
+    name, config.method = on_main(lambda: name_run(config, plain, stem, options.work_dir))
+    model = run_curriculum(config, name, options)
+    if config.evaluation.after_training and on_main(model.is_file):
+        limit = config.evaluation.after_training
+        compare([model.parent], options.work_dir, out=model.parent, limit=limit, device=options.device, quick=True)
+        worth_opening(model.parent / "grid.png", model.parent / "table1.md", model)
+    return model
 
 
 def run_curriculum(config: Any, name: str, options: Options) -> Path:
@@ -93,8 +130,21 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
         context = _find_or_run(stage, context, name, options, load_from)
     path = Path(options.work_dir) / name / MODEL
     if not context.left_out and all(part in config.model for part in PIPELINE):
-        on_main(partial(_write_pipeline, path, context, options.budget))
+        on_main(partial(_finish, path, context, options.budget))
     return path
+
+
+def _finish(path: Path, context: Context, budget: float) -> None:
+    header = {
+        "version": __version__,
+        "method": context.config.method,
+        "fingerprints": context.digests,
+        "data": context.data,
+        "budget": budget,
+        "seed": context.seed,
+        "template": context.train.metainfo.get("template"),
+    }
+    finish_run(path, context.config, header, context.outputs)
 
 
 def _find_or_run(stage: Stage, context: Context, name: str, options: Options, load_from: str | None) -> Context:
@@ -213,18 +263,8 @@ def _digest_of(folder: Path) -> str | None:
 
 def _is_done(folder: Path, mark: str, anew: bool) -> bool:
     if anew:
-        _set_aside(folder)
+        set_aside(folder)
     return (folder / WEIGHTS).is_file() and _digest_of(folder) == mark
-
-
-def _set_aside(folder: Path) -> Path:
-    """Rename a folder out of the way; nothing is deleted."""
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
-        number += 1
-    if folder.exists():
-        folder.rename(aside)
-    return aside
 
 
 def _run(stage: Stage, context: Context, spec: Mapping[str, Any], folder: Path, load_from: str | None) -> None:
@@ -242,7 +282,7 @@ def _begin(stage: Stage, spec: Mapping[str, Any], folder: Path) -> None:
     """Make the folder, out of which an earlier run with other settings has moved, and write what is done here."""
     finished = (folder / WEIGHTS).is_file()  # and not known for this stage: its stage.json is another's or damaged
     if finished or (not stage.shared and _digest_of(folder) not in (None, digest(spec))):
-        aside = _set_aside(folder).name
+        aside = set_aside(folder).name
         log.info("[%s] settings or data changed: the earlier run is kept as %s", stage.name, aside)
     atomic_write(folder / "stage.json", json.dumps({"digest": digest(spec), "spec": spec}, indent=2, default=str))
 
@@ -256,52 +296,3 @@ def _save(
     for left in (*list_checkpoints(folder), *folder.rglob(".*.tmp"), folder / TRUE_LANDMARKS):
         left.unlink(missing_ok=True)
     log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder)
-
-
-def _write_pipeline(path: Path, context: Context, budget: float) -> None:
-    """Write inpainter and upsampler as one file that needs no configuration to be loaded."""
-    model = context.model.to_dict() if hasattr(context.model, "to_dict") else dict(context.model)
-    header = {
-        "version": __version__,
-        "method": context.config.method,
-        "model": {key: value for key, value in model.items() if key in PIPELINE or _is_plain(value)},
-        "fingerprints": context.digests,
-        "data": context.data,
-        "budget": budget,
-        "seed": context.seed,
-        "template": context.train.metainfo.get("template"),
-    }
-    built = HALLUCINATORS.build(header["model"])  # components without training (bicubic) stay as they are built
-    for component in PIPELINE:
-        if component in context.outputs:
-            file = context.outputs[component]
-            load_strictly(getattr(built, component), load_weights(file)[0], str(file))
-    tensors = {name: tensor for name, tensor in built.state_dict().items() if name.startswith(PIPELINE)}
-    unchanged = _holds(path, tensors, header)
-    if path.exists() and not unchanged:
-        log.info("what was finished before in %s is kept in %s", path.parent, keep_finished(path.parent))
-    atomic_write(path.with_name(CONFIG), to_json(context.config))
-    if not unchanged:
-        save_weights(path, tensors, header)
-    log.info("finished: %s", path)
-
-
-def _holds(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bool:
-    """Whether a finished pipeline is just this one, whichever version of the package wrote it."""
-    try:
-        stored, said = load_weights(path)
-    except OfhkitError:
-        return False
-    return (
-        {**said, "version": ""} == {**json.loads(json.dumps(header)), "version": ""}
-        and stored.keys() == tensors.keys()
-        and all(torch.equal(stored[name], tensors[name].cpu()) for name in stored)
-    )
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is a setting, not a component that only training needs."""
-    return value is not None and not isinstance(value, Mapping)
-
-
-__all__ = ["MODEL", "WEIGHTS", "Options", "check_run", "plan_stages", "run_curriculum"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -13,15 +15,21 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
+from ofhkit.evaluation.evaluate import evaluate
 from ofhkit.files import atomic_write
-from ofhkit.registry import HOOKS
+from ofhkit.functional.images import face_grid, write_png
+from ofhkit.registry import HOOKS, METRICS
 from ofhkit.runtime.distributed import is_main, rank
-from ofhkit.runtime.progress import log
+from ofhkit.runtime.progress import FOR_PEOPLE, log
+from ofhkit.training.monitor import count, place
 from ofhkit.zoo.weights import save_weights
 
 BEST = "best.safetensors"
 BROKEN = "broken_batch.json"
+_SAMPLES = 6  # faces of a sample grid
+_COLUMNS = ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr")
 
 
 @HOOKS.register_module()
@@ -180,43 +188,92 @@ class AverageWeights(Hook):
 
 
 @HOOKS.register_module()
-class KeepBest(Hook):
-    """Write ``best.safetensors`` whenever :class:`Validate` finds a better score; its header says which and when.
+class Validate(Hook):
+    """Every ``interval`` iterations, and at the end (not just before): score some faces, keep the best weights, draw.
+
+    The first metric with a direction decides which weights are best; they go to ``best.safetensors``, whose header
+    says when they were found. ``samples/iter_N.png`` shows lr | completed | sr | hr, one row a face. Other hooks see
+    it as MMEngine's validation: between ``before_val_epoch`` and ``after_val_epoch`` (which is given the scores) the
+    network holds the weights that are scored.
 
     Args:
-        network: whose weights.
-        metric: name of the score that decides.
-        higher_is_better: as that metric says of itself.
+        dataset: the validation faces that are scored.
+        degrade: of role degradation.
+        metrics: of role metric, or their configurations.
+        interval: in iterations.
+        network: whose best weights are kept; None keeps none.
+        batch_size: of the evaluation.
     """
 
-    priority = "ABOVE_NORMAL"  # while the network holds the weights that were validated
+    priority = "LOW"
 
-    def __init__(self, network: nn.Module, metric: str, higher_is_better: bool):
-        self.network, self.metric, self.higher_is_better = network, metric, higher_is_better
-        self.score: float | None = None
-        self.iteration = 0
+    def __init__(
+        self,
+        dataset: Any,
+        degrade: Callable,
+        metrics: Sequence[Any],
+        interval: int,
+        network: nn.Module | None = None,
+        batch_size: int = 64,
+    ):
+        self.dataset, self.degrade, self.interval = dataset, degrade, interval
+        self.network, self.batch_size = network, batch_size
+        self.metrics = [METRICS.build(metric) for metric in metrics]
+        self.judge = next((metric for metric in self.metrics if metric.higher_is_better is not None), None)
+        self.best: dict[str, Any] = {"score": None, "iteration": 0}
 
-    def after_val_epoch(self, runner, metrics=None) -> None:
-        value, done = metrics[self.metric], runner.iter + 1
-        if self.score is not None and (value <= self.score if self.higher_is_better else value >= self.score):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        done = batch_idx + 1
+        left = runner.max_iters - done
+        if left and (done % self.interval or left < self.interval):
             return
+        runner.call_hook("before_val")
+        runner.call_hook("before_val_epoch")
+        runner.model.eval()
+        scores = evaluate(runner.model.predict, self.degrade, self.dataset, self.metrics, self.batch_size).means
+        try:
+            self._keep_best(runner, scores, done)
+            self._draw(runner, done)
+        except OSError as error:
+            log.info("[%s] could not save best weights or samples (%s); those before are kept", runner.name, error)
+        runner.call_hook("after_val_epoch", metrics=scores)
+        runner.call_hook("after_val")
+        runner.model.train()
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        log.debug("%s  val: %s", place(runner, done), shown)
+        heads = [metric.name for metric in self.metrics if metric.name in scores]
+        line = "  ".join(f"{name} {scores[name]:.4g}" for name in heads)
+        log.info("%12s %s", count(runner, done), f"validated: {line}", extra=FOR_PEOPLE)
+        runner.visualizer.add_scalars({f"val/{name}": value for name, value in scores.items()}, step=done)
+
+    def _keep_best(self, runner: Any, scores: Mapping[str, float], done: int) -> None:
+        if self.network is None or self.judge is None:
+            return
+        score, best, sign = scores[self.judge.name], self.best["score"], 1 if self.judge.higher_is_better else -1
+        if best is not None and sign * score <= sign * best:
+            return
+        found = {"score": score, "iteration": done}
         if is_main():
-            header = {"stage": runner.name, "metric": self.metric, "score": value, "iteration": done}
-            try:
-                save_weights(Path(runner.work_dir) / BEST, self.network.state_dict(), header)
-            except OSError as error:
-                log.info("[%s] could not save %s (%s); what was best before is kept", runner.name, BEST, error)
-                return
-        self.score, self.iteration = value, done
+            header = {"stage": runner.name, "metric": self.judge.name, **found}
+            save_weights(Path(runner.work_dir) / BEST, self.network.state_dict(), header)
+        self.best = found
+
+    @torch.no_grad()
+    def _draw(self, runner: Any, done: int) -> None:
+        if not is_main():
+            return
+        batch = self.degrade(fetch(self.dataset, range(min(_SAMPLES, len(self.dataset)))))
+        batch |= runner.model.predict(batch)
+        columns = {name: batch[name] for name in _COLUMNS if name in batch and not (name == "lr_gt" and "sr" in batch)}
+        if columns:
+            write_png(Path(runner.work_dir) / "samples" / f"iter_{done:08d}.png", face_grid(columns))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        checkpoint["best"] = {"score": self.score, "iteration": self.iteration}
+        checkpoint["best"] = self.best
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        saved = checkpoint.get("best")  # missing where nothing was validated before
-        if saved is not None:
-            self.score, self.iteration = saved["score"], saved["iteration"]
+        self.best = checkpoint.get("best", self.best)  # missing where nothing was validated before
 
     def after_train(self, runner) -> None:
-        if self.score is not None:
-            log.info("[%s] best %s %.4g at iteration %d", runner.name, self.metric, self.score, self.iteration)
+        if self.best["score"] is not None:
+            log.info("[%s] best %s %.4g at iteration %d", runner.name, self.judge.name, *self.best.values())

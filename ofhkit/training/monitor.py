@@ -6,26 +6,21 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.evaluation.evaluate import evaluate
-from ofhkit.functional.images import face_grid, write_png
 from ofhkit.registry import HOOKS
 from ofhkit.runtime.distributed import is_main
 from ofhkit.runtime.progress import FOR_PEOPLE, clock, in_columns, log
 from ofhkit.runtime.progress import Progress as Bar
 
 _FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
-_COLUMNS = ("lr", "lr_filled", "completed", "sr", "lr_gt", "hr")
 _BACKENDS = {"tensorboard": "TensorboardVisBackend", "wandb": "WandbVisBackend"}
 _PACKAGES = {backend: package for package, backend in _BACKENDS.items()}
 _WON, _ROUNDS = 0.99, 3  # share of faces judged rightly; looks in a row before it is said
@@ -89,7 +84,7 @@ class Progress(Hook):
         memory = peak_memory(runner.device)
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
         speed = f"lr {lr:.2e}  {rate:.0f} img/s  data {waiting:.0%}  {memory:.1f} GB  ETA {clock(left)}"
-        log.debug("%s  %s  %s", _place(runner, done), terms, speed)
+        log.debug("%s  %s  %s", place(runner, done), terms, speed)
         self.show(runner, done, losses)
         for remark in self.diagnostics.look(done, losses):
             log.info("[%s] note: %s", runner.name, remark)
@@ -104,15 +99,15 @@ class Progress(Hook):
             self.titles = sorted([*self.titles, *new], key=lambda name: name != "total")
             log.info(in_columns([runner.name, *self.titles]), extra=FOR_PEOPLE)
         cells = [f"{losses[name]:.4g}" if name in losses else "" for name in self.titles]
-        log.info(in_columns([_count(runner, done), *cells]), extra=FOR_PEOPLE)
+        log.info(in_columns([count(runner, done), *cells]), extra=FOR_PEOPLE)
 
 
-def _count(runner: Any, done: int) -> str:
+def count(runner: Any, done: int) -> str:
     return f"{done:>{len(str(runner.max_iters))}}/{runner.max_iters}"
 
 
-def _place(runner: Any, done: int) -> str:
-    return f"[{runner.name}] {_count(runner, done)}"
+def place(runner: Any, done: int) -> str:
+    return f"[{runner.name}] {count(runner, done)}"
 
 
 def mean_losses(outputs: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -195,76 +190,6 @@ class Diagnostics:
         if self.fooled == _ROUNDS:
             return {"fooled": f"the discriminator is right on {share} only: it has lost; raise its learning rate"}
         return {}
-
-
-@HOOKS.register_module()
-class Validate(Hook):
-    """Every ``interval`` iterations, and at the end, score the first images of the validation split; not just before.
-
-    Hooks see it as MMEngine's validation: between ``before_val_epoch`` and ``after_val_epoch``, which is given the
-    scores, the network holds the weights that are scored.
-
-    Args:
-        dataset: the subset.
-        degrade: of role degradation.
-        metrics: configurations of role metric.
-        interval: in iterations.
-        batch_size: of the evaluation.
-    """
-
-    priority = "LOW"
-
-    def __init__(self, dataset: Any, degrade: Callable, metrics: Sequence[Any], interval: int, batch_size: int = 64):
-        self.dataset, self.degrade, self.metrics = dataset, degrade, metrics
-        self.interval, self.batch_size = interval, batch_size
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        done = batch_idx + 1
-        left = runner.max_iters - done
-        if left and (done % self.interval or left < self.interval):
-            return
-        runner.call_hook("before_val")
-        runner.call_hook("before_val_epoch")
-        runner.model.eval()
-        scores = evaluate(runner.model.predict, self.degrade, self.dataset, self.metrics, self.batch_size).means
-        runner.call_hook("after_val_epoch", metrics=scores)
-        runner.call_hook("after_val")
-        runner.model.train()
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
-        log.debug("%s  val: %s", _place(runner, done), shown)
-        heads = [metric.name for metric in self.metrics if metric.name in scores]
-        line = "  ".join(f"{name} {scores[name]:.4g}" for name in heads)
-        log.info("%12s %s", _count(runner, done), f"validated: {line}", extra=FOR_PEOPLE)
-        runner.visualizer.add_scalars({f"val/{name}": value for name, value in scores.items()}, step=done)
-
-
-@HOOKS.register_module()
-class SampleGrid(Hook):
-    """Write ``samples/iter_N.png`` at each validation: lr | completed | sr | hr, one row a face.
-
-    Args:
-        dataset: whose first images are shown, usually the validation split.
-        degrade: of role degradation.
-        num_faces: rows.
-    """
-
-    priority = "ABOVE_NORMAL"  # while the network holds the weights that were validated
-
-    def __init__(self, dataset: Any, degrade: Callable, num_faces: int = 6):
-        self.dataset, self.degrade, self.num_faces = dataset, degrade, num_faces
-
-    @torch.no_grad()
-    def after_val_epoch(self, runner, metrics=None) -> None:
-        if not is_main():
-            return
-        batch = self.degrade(fetch(self.dataset, range(min(self.num_faces, len(self.dataset)))))
-        batch |= runner.model.predict(batch)
-        columns = [name for name in _COLUMNS if name in batch and not (name == "lr_gt" and "sr" in batch)]
-        file = Path(runner.work_dir) / "samples" / f"iter_{runner.iter + 1:08d}.png"
-        try:
-            write_png(file, face_grid({name: batch[name] for name in columns}))
-        except OSError as error:
-            log.info("[%s] could not write a sample grid (%s)", runner.name, error)
 
 
 def pick_visualizer(wanted: Mapping[str, Any] | str | None) -> dict[str, Any] | None:

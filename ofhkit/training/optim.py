@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,34 +21,34 @@ from ofhkit.training import muon  # noqa: F401 (registers ConvMuon)
 _SCALED = ("begin", "end", "T_max", "total_iters", "milestones", "step_size")
 
 
-class SharedWrapper(OptimWrapper):
-    """Averages gradients over the processes of the job before they are clipped and used."""
+class Wrapper(OptimWrapper):
+    """MMEngine's wrapper, which averages gradients over the processes of a job and autocasts where ``amp`` says so.
 
-    def step(self, **kwargs: Any) -> None:
-        average_gradients(p for group in self.param_groups for p in group["params"])
-        super().step(**kwargs)
+    MMEngine's own for mixed precision asserts a GPU and always scales; here gradients are scaled for float16 only.
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Take over what this or, since ``--amp`` may come and go, the other wrapper saved."""
-        super().load_state_dict(state_dict.get("optimizer", state_dict))
+    Args:
+        amp: the type to compute in, or None.
+    """
 
-
-class AmpWrapper(SharedWrapper):
-    """Autocast in ``dtype``; gradients are scaled for float16 only (MMEngine's own asserts a GPU and always scales)."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, device_type: str, dtype: torch.dtype, **kwargs: Any):
-        super().__init__(optimizer=optimizer, **kwargs)
-        self.device_type, self.dtype = device_type, dtype
-        self.scaler = torch.amp.GradScaler(device_type, enabled=dtype == torch.float16)
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        clip_grad: Mapping[str, Any] | None = None,
+        device: torch.device | None = None,
+        amp: torch.dtype | None = None,
+    ):
+        super().__init__(optimizer, clip_grad=dict(clip_grad) if clip_grad else None)
+        self.device_type, self.amp = "cpu" if device is None else device.type, amp
+        self.scaler = torch.amp.GradScaler(self.device_type, enabled=amp == torch.float16)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
+        cast = nullcontext() if self.amp is None else torch.autocast(self.device_type, self.amp)
+        with super().optim_context(model), cast:
             yield
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        self.scaler.scale(loss).backward(**kwargs)
-        self._inner_count += 1
+        super().backward(self.scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
         average_gradients(p for group in self.param_groups for p in group["params"])  # an overflow is everybody's
@@ -62,9 +62,20 @@ class AmpWrapper(SharedWrapper):
         return {"optimizer": super().state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        super().load_state_dict(state_dict)
-        if "scaler" in state_dict:
+        """Take over what this or MMEngine's own wrapper saved."""
+        super().load_state_dict(state_dict.get("optimizer", state_dict))
+        if state_dict.get("scaler"):  # empty where nothing was scaled
             self.scaler.load_state_dict(state_dict["scaler"])
+
+
+def _component(registry: Any, cfg: Mapping[str, Any], what: str) -> tuple[Any, str, dict[str, Any]]:
+    """The class that a configuration names in one of MMEngine's registries, a label for messages, and its arguments."""
+    arguments = dict(cfg)
+    name = arguments.pop("type", None)
+    kind = registry.module_dict.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise OfhkitError(f"unknown {what} {name!r}; {did_you_mean(str(name), registry.module_dict)}")
+    return kind, f"{what} {name!r}", arguments
 
 
 def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto") -> torch.optim.Optimizer:
@@ -77,16 +88,12 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto
     Raises:
         OfhkitError: unknown optimizer or argument, or nothing to train.
     """
-    arguments = dict(cfg)
-    name = arguments.pop("type", None)
-    kind = OPTIMIZERS.module_dict.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise OfhkitError(f"unknown optimizer {name!r}; {did_you_mean(str(name), OPTIMIZERS.module_dict)}")
+    kind, label, arguments = _component(OPTIMIZERS, cfg, "optimizer")
     parameters = [p for p in parameters if p.requires_grad]
     if not parameters:
         raise OfhkitError("this stage has no parameters to train")
-    check_arguments(kind, {"params": None, **arguments}, f"optimizer {name!r}")
-    check_values(kind, arguments, f"optimizer {name!r}")
+    check_arguments(kind, {"params": None, **arguments}, label)
+    check_values(kind, arguments, label)
     if kernel == "auto":
         kernel = "fused" if parameters[0].device.type in ("cpu", "cuda") else "torch"
     if kernel != "torch" and not {"fused", "foreach"} & set(arguments):
@@ -95,7 +102,7 @@ def build_optimizer(parameters: Any, cfg: Mapping[str, Any], kernel: str = "auto
     try:
         return kind(parameters, **arguments)
     except (ValueError, TypeError) as error:
-        raise OfhkitError(f"optimizer {name!r}: {error}") from None
+        raise OfhkitError(f"{label}: {error}") from None
 
 
 def check_training(
@@ -114,16 +121,6 @@ def check_training(
     for cfg in optimizers:
         optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], cfg)
         build_schedulers(scale_schedule(schedule, 1.0, iterations), OptimWrapper(optimizer))
-
-
-def wrap_optimizer(
-    optimizer: torch.optim.Optimizer, clip_grad: Mapping[str, Any] | None, device: torch.device, amp: torch.dtype | None
-) -> OptimWrapper:
-    """Put MMEngine's wrapper round an optimizer, with autocast where ``amp`` names a type."""
-    clip = dict(clip_grad) if clip_grad else None
-    if amp is None:
-        return SharedWrapper(optimizer, clip_grad=clip)
-    return AmpWrapper(optimizer, device.type, amp, clip_grad=clip)
 
 
 def scale_schedule(
@@ -165,14 +162,10 @@ def build_schedulers(schedules: Sequence[Mapping[str, Any]], wrapper: OptimWrapp
         return {key: build_schedulers(schedules, one) for key, one in wrapper.items()}
     built = []
     for schedule in schedules:
-        arguments = dict(schedule)
-        name = arguments.pop("type", None)
-        kind = PARAM_SCHEDULERS.module_dict.get(name)
-        if kind is None:
-            raise OfhkitError(f"unknown schedule {name!r}; {did_you_mean(str(name), PARAM_SCHEDULERS.module_dict)}")
-        check_arguments(kind, {"optimizer": wrapper, "param_name": "lr", **arguments}, f"schedule {name!r}")
+        kind, label, arguments = _component(PARAM_SCHEDULERS, schedule, "schedule")
+        check_arguments(kind, {"optimizer": wrapper, "param_name": "lr", **arguments}, label)
         try:
             built.append(kind(wrapper, **arguments))
         except (ValueError, TypeError, AssertionError) as error:
-            raise OfhkitError(f"schedule {name!r}: {error or 'an argument is out of range'}") from None
+            raise OfhkitError(f"{label}: {error or 'an argument is out of range'}") from None
     return built

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from ofhkit.config.check import ROLE_OF_KEY
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import HOOKS
-from ofhkit.training.optim import build_optimizer, check_training, scale_schedule, wrap_optimizer
+from ofhkit.training.optim import Wrapper, build_optimizer, check_training, scale_schedule
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Stage(nn.Module, ABC):
 
     def wrap(self, network: nn.Module, optimizer: Mapping, device: Any, amp: Any, kernel: str) -> OptimWrapper:
         built = build_optimizer(network.parameters(), optimizer, kernel)
-        return wrap_optimizer(built, self.clip_grad, device, amp)
+        return Wrapper(built, self.clip_grad, device, amp)
 
 
 def digest(spec: Mapping[str, Any]) -> str:

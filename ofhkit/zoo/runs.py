@@ -9,18 +9,25 @@ in ``before-N``.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ofhkit.config import from_json
+import torch
+from torch import Tensor
+
+from ofhkit.config import from_json, to_json
 from ofhkit.config.check import complete
 from ofhkit.errors import OfhkitError
-from ofhkit.zoo.weights import MODEL
+from ofhkit.files import atomic_write
+from ofhkit.registry import HALLUCINATORS, PIPELINE
+from ofhkit.runtime.progress import log
+from ofhkit.zoo.weights import MODEL, load_strictly, load_weights, save_weights
 
-__all__ = ["CONFIG", "KEPT", "find_run", "finished_runs", "keep_finished", "name_run"]
+__all__ = ["CONFIG", "KEPT", "find_run", "finish_run", "finished_runs", "keep_finished", "name_run", "set_aside"]
 
 CONFIG = "config.json"
 KEPT = "before-{}"
@@ -63,6 +70,16 @@ def find_run(config: Any, stem: str, work_dir: Path) -> Path | None:
     return next((folder for folder in runs if _identity(from_json(folder / CONFIG)) == own), None)
 
 
+def set_aside(folder: Path) -> Path:
+    """Rename a folder out of the way; nothing is deleted."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
+        number += 1
+    if folder.exists():
+        folder.rename(aside)
+    return aside
+
+
 def keep_finished(folder: Path) -> Path:
     """Move a finished model and its results into the next free ``before-N``; after a kill the next run goes on."""
     number = 1
@@ -72,6 +89,44 @@ def keep_finished(folder: Path) -> Path:
     for file in sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name == MODEL):
         file.rename(aside.parent / file.name)
     return aside.parent
+
+
+def finish_run(path: Path, config: Any, header: Mapping[str, Any], outputs: Mapping[str, Path]) -> None:
+    """Write a run's inpainter and upsampler as one ``model.safetensors``, with the configuration beside it.
+
+    A finished model that differs is kept in ``before-N``.
+
+    Args:
+        path: of the file.
+        config: resolved; what only training needs of its ``model`` is not written.
+        header: what else the file says of itself.
+        outputs: component -> its weights; one without (bicubic) stays as it is built.
+    """
+    model = config.model.to_dict() if hasattr(config.model, "to_dict") else dict(config.model)
+    plain = {k: v for k, v in model.items() if k in PIPELINE or not (v is None or isinstance(v, Mapping))}
+    header = {**header, "model": plain}
+    built = HALLUCINATORS.build(plain)
+    for component in PIPELINE:
+        if component in outputs:
+            load_strictly(getattr(built, component), load_weights(outputs[component])[0], str(outputs[component]))
+    tensors = {name: tensor.cpu() for name, tensor in built.state_dict().items() if name.startswith(PIPELINE)}
+    unchanged = _holds(path, tensors, header)
+    if path.exists() and not unchanged:
+        log.info("what was finished before in %s is kept in %s", path.parent, keep_finished(path.parent))
+    atomic_write(path.with_name(CONFIG), to_json(config))
+    if not unchanged:
+        save_weights(path, tensors, header)
+    log.info("finished: %s", path)
+
+
+def _holds(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bool:
+    """Whether a finished pipeline is just this one, whichever version of the package wrote it."""
+    try:
+        stored, found = load_weights(path)
+    except OfhkitError:
+        return False
+    same = {**found, "version": ""} == {**json.loads(json.dumps(header)), "version": ""}
+    return same and stored.keys() == tensors.keys() and all(torch.equal(stored[k], v) for k, v in tensors.items())
 
 
 def _identity(config: Any) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from ofhkit.data.sampler import training_loader
 from ofhkit.training.hooks import SaveCheckpoint, StopOnNaN
-from ofhkit.training.loop import TrainLoop
+from ofhkit.training.loop import Runner, TrainLoop
 from ofhkit.training.monitor import Progress
-from ofhkit.training.optim import build_optimizer, build_schedulers, scale_schedule, wrap_optimizer
-from ofhkit.training.runner import Runner
+from ofhkit.training.optim import Wrapper, build_optimizer, build_schedulers, scale_schedule
 
 BATCH, SHORT, LONG, ROUNDS = 4, 100, 600, 7
 CPU = torch.device("cpu")
@@ -75,7 +74,7 @@ def bare(iterations: int) -> None:
 def ours(iterations: int) -> None:
     """The runner with the hooks that every training has, and a schedule."""
     model = Model()
-    wrapper = wrap_optimizer(build_optimizer(model.parameters(), dict(type="Adam", lr=1e-3)), None, CPU, None)
+    wrapper = Wrapper(build_optimizer(model.parameters(), dict(type="Adam", lr=1e-3)), None, CPU, None)
     schedule = build_schedulers(scale_schedule(dict(type="CosineAnnealingLR"), 1.0, iterations), wrapper)
     hooks = [StopOnNaN(), Progress(50), SaveCheckpoint()]
     with tempfile.TemporaryDirectory() as folder:

@@ -7,8 +7,8 @@ import torch
 from celeba_maker import MadeCelebA
 
 from ofhkit.commands.realism import landmark_errors, measure_realism, realism_table
-from ofhkit.commands.train import Options
 from ofhkit.data.celeba.prepare import prepare
+from ofhkit.training.curriculum import Options
 
 ROOT = Path(__file__).parents[2]
 CONFIG = f"""

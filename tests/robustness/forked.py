@@ -10,9 +10,9 @@ from pathlib import Path
 from curriculum_maker import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ofhkit.commands.train", "ofhkit.data.celeba.prepare", "ofhkit.evaluation.pipelines",
-                                "ofhkit.evaluation.write_report", "ofhkit.export", "ofhkit.restoration",
-                                "ofhkit.training.stages"])  # fmt: skip
+CONTEXT.set_forkserver_preload(["ofhkit.training.curriculum", "ofhkit.data.celeba.prepare",
+                                "ofhkit.evaluation.pipelines", "ofhkit.evaluation.write_report", "ofhkit.export",
+                                "ofhkit.restoration", "ofhkit.training.stages"])  # fmt: skip
 
 
 class Job:

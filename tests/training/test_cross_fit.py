@@ -7,12 +7,12 @@ import torch
 from pipeline_maker import ROOT, write_pack
 from safetensors.torch import load_file
 
-from ofhkit.commands.train import Options, train
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, STAGES
 from ofhkit.training import cross_fit
+from ofhkit.training.curriculum import Options, train
 from ofhkit.training.hooks import SaveCheckpoint
 
 CPU = torch.device("cpu")

@@ -12,10 +12,9 @@ from celeba_maker import MadeCelebA
 from curriculum_maker import ENVIRONMENT, OFHNET, command, write_config
 from safetensors.numpy import load_file
 
-from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
-from ofhkit.training.curriculum import _is_done
+from ofhkit.training.curriculum import Options, _is_done, train
 from ofhkit.zoo import load_model
 from ofhkit.zoo.weights import load_weights, save_weights
 
@@ -144,7 +143,7 @@ def test_a_stage_is_not_built_on_nothing(faces, configs, tmp_path):
 
 def test_untrained_configurations_are_listed_with_their_commands(configs, trained, tmp_path):
     names = [configs / "ofhnet_tiny.py", configs / "ma_tiny.py"]
-    with pytest.raises(OfhkitError, match=r"(?s)not trained .*train.py .*ofhnet_tiny.py.*train.py .*ma_tiny.py"):
+    with pytest.raises(OfhkitError, match=r"(?s)not trained .*ofhkit train .*ofhnet_tiny.*ofhkit train .*ma_tiny"):
         compare(names, work_dir=tmp_path)
     with pytest.raises(OfhkitError, match="nothing is trained under"):
         compare([], work_dir=tmp_path)

@@ -19,10 +19,10 @@ from curriculum_maker import ENVIRONMENT, OFHNET, ROOT, command, write_config
 from process_maker import finish, normalise, start, train_gan
 from safetensors.torch import load_file
 
-from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import on_main, processes
 from ofhkit.runtime.launchers import find_rank
+from ofhkit.training.curriculum import Options, train
 
 SGD = """
 for _stage in stages.values():

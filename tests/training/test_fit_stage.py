@@ -6,11 +6,11 @@ import pytest
 import torch
 from pipeline_maker import ROOT, write_pack
 
-from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, STAGES
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo import load_model
 
 

@@ -7,9 +7,9 @@ import torch
 from pipeline_maker import ROOT, write_pack
 from torch import nn
 
-from ofhkit.commands.train import Options, train
 from ofhkit.registry import INPAINTERS
 from ofhkit.training.checkpoint import load_checkpoint
+from ofhkit.training.curriculum import Options, train
 from ofhkit.training.hooks import SaveCheckpoint
 from ofhkit.zoo.weights import load_weights
 

@@ -12,10 +12,9 @@ from ofhkit.data.sampler import training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.metrics import PerImageMetric
 from ofhkit.runtime.devices import pick_device
-from ofhkit.training.hooks import AverageWeights, FreezeBN, KeepBest, SaveCheckpoint, StopOnNaN
-from ofhkit.training.loop import TrainLoop
-from ofhkit.training.monitor import Diagnostics, Progress, Validate, pick_visualizer
-from ofhkit.training.runner import Runner
+from ofhkit.training.hooks import AverageWeights, FreezeBN, SaveCheckpoint, StopOnNaN, Validate
+from ofhkit.training.loop import Runner, TrainLoop
+from ofhkit.training.monitor import Diagnostics, Progress, pick_visualizer
 from ofhkit.zoo.weights import load_weights
 
 
@@ -108,7 +107,7 @@ def test_progress_says_what_a_person_wants_to_know(tmp_path, capsys):
 
 
 def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
-    import ofhkit.training.runner as module
+    import ofhkit.training.loop as module
 
     calls = []
 
@@ -125,11 +124,10 @@ def test_a_disk_that_fills_up_is_survived(tmp_path, monkeypatch, capsys):
 
 
 def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatch, capsys):
-
     import ofhkit.training.hooks as module
 
     model, save = Toy(), module.save_weights
-    best = KeepBest(model.net, "Score", higher_is_better=True)
+    validate = Validate(Faces(), as_it_is, [Course()], 2, model.net)
 
     def full(path, tensors, header):
         if header["score"] == 3.0:
@@ -137,9 +135,9 @@ def test_best_weights_that_cannot_be_saved_are_not_the_best(tmp_path, monkeypatc
         save(path, tensors, header)
 
     monkeypatch.setattr(module, "save_weights", full)
-    run(tmp_path, Validate(Faces(), as_it_is, [Course()], 2), best, model=model, iterations=6)
-    assert load_weights(tmp_path / "best.safetensors")[1]["score"] == best.score == 2.0
-    assert "could not save best.safetensors" in capsys.readouterr().err
+    run(tmp_path, validate, model=model, iterations=6)
+    assert load_weights(tmp_path / "best.safetensors")[1]["score"] == validate.best["score"] == 2.0
+    assert "could not save best weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "message"), [("gpu", "takes auto, cpu, cuda or mps"), ("cuda:99x", "cuda")])
@@ -227,9 +225,9 @@ class Course(PerImageMetric):
 
 
 @pytest.mark.parametrize(("higher", "iteration"), [(True, 4), (False, 2)])
-def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
+def test_the_best_weights_are_kept(tmp_path, capsys, monkeypatch, higher, iteration):
     model, seen = Toy(), []
-    best = KeepBest(model.net, "Score", higher)
+    monkeypatch.setattr(Course, "higher_is_better", higher)
 
     class Copy(FreezeBN):
         priority = "VERY_HIGH"
@@ -237,7 +235,8 @@ def test_the_best_weights_are_kept(tmp_path, capsys, higher, iteration):
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             seen.append(model.net[0].weight.detach().clone())
 
-    run(tmp_path, Validate(Faces(), as_it_is, [Course()], 2), best, Copy(model.net, 99), model=model, iterations=6)
+    validate = Validate(Faces(), as_it_is, [Course()], 2, model.net)
+    run(tmp_path, validate, Copy(model.net, 99), model=model, iterations=6)
     weights, header = load_weights(tmp_path / "best.safetensors")
     assert (header["metric"], header["iteration"]) == ("Score", iteration)
     assert torch.equal(weights["0.weight"], seen[iteration - 1])

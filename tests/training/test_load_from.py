@@ -8,8 +8,8 @@ from celeba_maker import MadeCelebA
 from curriculum_maker import write_config
 from safetensors.torch import load_file
 
-from ofhkit.commands.train import Options, train
 from ofhkit.errors import OfhkitError
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo.weights import load_weights, save_weights
 
 STILL = 'stages["inpainter"] |= dict(iterations=2, optimizer=dict(type="SGD", lr=0.0), schedule=None)\n'

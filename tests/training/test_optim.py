@@ -10,22 +10,20 @@ from torch import nn
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.devices import amp_dtype
+from ofhkit.training.loop import _outline
 from ofhkit.training.optim import (
-    AmpWrapper,
+    Wrapper,
     build_optimizer,
     build_schedulers,
     scale_schedule,
-    wrap_optimizer,
 )
-from ofhkit.training.runner import _outline
 
 
 def test_mixed_precision_trains_on_a_cpu_and_resumes():
     torch.manual_seed(0)
     net = nn.Conv2d(3, 4, 3)
     optimizer = build_optimizer(net.parameters(), dict(type="Adam", lr=1e-3))
-    wrapper = wrap_optimizer(optimizer, dict(max_norm=1.0), torch.device("cpu"), torch.bfloat16)
-    assert isinstance(wrapper, AmpWrapper)
+    wrapper = Wrapper(optimizer, dict(max_norm=1.0), torch.device("cpu"), torch.bfloat16)
     before = net.weight.detach().clone()
     with wrapper.optim_context(net):
         out = net(torch.rand(2, 3, 8, 8))
@@ -35,9 +33,7 @@ def test_mixed_precision_trains_on_a_cpu_and_resumes():
     state = wrapper.state_dict()
     wrapper.load_state_dict(state)
     assert wrapper.get_lr() == {"lr": [1e-3]}
-    plain = wrap_optimizer(
-        build_optimizer(net.parameters(), dict(type="Adam", lr=1.0)), None, torch.device("cpu"), None
-    )
+    plain = Wrapper(build_optimizer(net.parameters(), dict(type="Adam", lr=1.0)), None, torch.device("cpu"), None)
     plain.load_state_dict(state)  # the run goes on without --amp, and with it again
     assert plain.get_lr() == {"lr": [1e-3]}
     wrapper.load_state_dict(plain.state_dict())
@@ -53,7 +49,7 @@ def test_a_device_says_in_one_line_what_it_does():
 
 def test_schedules_follow_the_budget():
     net = nn.Linear(2, 2)
-    wrapper = wrap_optimizer(torch.optim.SGD(net.parameters(), 1.0), None, torch.device("cpu"), None)
+    wrapper = Wrapper(torch.optim.SGD(net.parameters(), 1.0), None, torch.device("cpu"), None)
     (step,) = scale_schedule(dict(type="MultiStepLR", milestones=[100, 200], gamma=0.1), budget=0.02, iterations=6)
     (scheduler,) = build_schedulers([step], wrapper)
     rates = []

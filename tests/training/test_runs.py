@@ -5,10 +5,10 @@ import json
 import pytest
 from pipeline_maker import FSRCNN, INPAINTER, ROOT, write_pack
 
-from ofhkit.commands.train import Options, train
 from ofhkit.config import load_config
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
+from ofhkit.training.curriculum import Options, train
 from ofhkit.zoo.runs import keep_finished, name_run
 
 PLAIN = "tiny"

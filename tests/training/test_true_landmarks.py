@@ -9,11 +9,11 @@ from curriculum_maker import OFHNET, write_config
 from safetensors.torch import load_file
 from torch import nn
 
-from ofhkit.commands.train import Options, train
 from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.training import true_landmarks
+from ofhkit.training.curriculum import Options, train
 from ofhkit.training.true_landmarks import LandmarkTable, worth_a_table
 
 HOLE = dict(type="FixedRectangle", height=1, width=1)

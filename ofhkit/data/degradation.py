@@ -14,8 +14,7 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.face_labels import flip_landmarks, flip_parsing
-from ofhkit.functional.masks import random_rectangles, rectangle_mask
-from ofhkit.functional.random import hash_integers
+from ofhkit.functional.masks import hash_integers, random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
 from ofhkit.registry import DEGRADATIONS

@@ -1,4 +1,9 @@
-"""Rectangular holes: 1 = occluded, 0 = known (the polarity of LaMa and spandrel)."""
+"""Masks: 1 = occluded, 0 = known (the polarity of LaMa and spandrel), drawn at random, and pasted by.
+
+Randomness is counter-based: a number is a pure function of its keys, the same on every device, rank and worker, where
+torch's generators differ between CPU and CUDA and depend on what was drawn before. The mixing function is Wellons'
+``lowbias32`` (public domain), applied once per key.
+"""
 
 from functools import lru_cache
 
@@ -6,8 +11,45 @@ import torch
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.random import hash_integers
 from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
+
+_MASK = 0xFFFFFFFF
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ (x >> 16)) * 0x7FEB352D & _MASK
+    x = (x ^ (x >> 15)) * 0x846CA68B & _MASK
+    return x ^ (x >> 16)
+
+
+def hash_uint32(seed: int, keys: Tensor, stream: int = 0) -> Tensor:
+    """Hash ``(seed, stream, key)`` to 32 uniform bits.
+
+    Args:
+        seed: any non-negative integer.
+        keys: (N,) int64, non-negative; for example image indices or sample numbers.
+        stream: tells independent draws for one key apart (flip, height, column, …).
+
+    Returns:
+        (N,) int64 in [0, 2**32), on the device of ``keys``.
+
+    >>> hash_uint32(0, torch.tensor([1, 2])).tolist() == hash_uint32(0, torch.tensor([1, 2])).tolist()
+    True
+    """
+    h = torch.full_like(keys, seed & _MASK)
+    h = _mix(h ^ (seed >> 32))
+    h = _mix(h + stream + 0x9E3779B9 & _MASK)
+    h = _mix(h ^ (keys & _MASK))
+    return _mix(h + (keys >> 32) & _MASK)
+
+
+def hash_integers(high: int | Tensor, seed: int, keys: Tensor, stream: int = 0) -> Tensor:
+    """Draw integers uniform in [0, high); ``high`` may be a tensor (N,) of positive integers below 2**31.
+
+    >>> bool((hash_integers(6, 0, torch.arange(1000)) < 6).all())
+    True
+    """
+    return hash_uint32(seed, keys, stream) * high >> 32
 
 
 def rectangle_mask(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int = LR_SIZE) -> Tensor:
@@ -78,3 +120,21 @@ def random_rectangles(
     top = hash_integers(size + 1 - height, seed, keys, stream=2)
     left = hash_integers(size + 1 - width, seed, keys, stream=3)
     return rectangle_mask(top, left, height, width, size)
+
+
+def paste(known: Tensor, filled: Tensor, mask: Tensor) -> Tensor:
+    """Keep the known pixels and take the others from ``filled`` (paper, Fig. 2).
+
+    A selection, not a blend: pasted pixels are bit-equal to ``known`` in any precision.
+
+    Args:
+        known, filled: (N, C, H, W) of one dtype.
+        mask: (N, 1, H, W), 1 = occluded.
+
+    Returns:
+        (N, C, H, W).
+
+    >>> paste(torch.ones(1, 3, 1, 2), torch.zeros(1, 3, 1, 2), torch.tensor([[[[0.0, 1.0]]]]))[0, 0].tolist()
+    [[1.0, 0.0]]
+    """
+    return torch.where(mask > 0.5, filled, known)

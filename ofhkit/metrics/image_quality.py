@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import pool_ssim, psnr, ssim_map
-from ofhkit.functional.paste import paste
+from ofhkit.functional.masks import paste
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.vif import vif
 from ofhkit.metrics.base import PerImageMetric, regions

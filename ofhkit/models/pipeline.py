@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.functional.paste import paste
+from ofhkit.functional.masks import paste
 from ofhkit.functional.resample import confine, dither, project
 from ofhkit.models.uncertainty import Uncertainty, calibrated
 from ofhkit.ops import fuse

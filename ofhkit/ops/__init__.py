@@ -7,7 +7,7 @@ from ofhkit.ops.conv3x3 import Conv3x3
 from ofhkit.ops.fusion import FusedNetwork, fuse
 from ofhkit.ops.head import upsampling_head
 from ofhkit.ops.jit_c import device_name
-from ofhkit.ops.narrow_conv import MatmulConv2d
+from ofhkit.ops.layouts import MatmulConv2d
 from ofhkit.ops.norm_upsample import UPSAMPLED_COPIES, UpsampledBatchNorm2d, norm_relu_upsample
 from ofhkit.ops.onednn import FastConv2d, FusedHead
 from ofhkit.ops.twins import (

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.ops import native_conv
 from ofhkit.ops.conv3x3 import convolve, mirrored, parameter_gradients
-from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient
+from ofhkit.ops.layouts import narrow_conv2d, narrow_weight_gradient, phase_kernel
 from ofhkit.ops.norm_upsample import hooked, norm_relu_upsample
-from ofhkit.ops.phases import phase_kernel
 from ofhkit.ops.upsample_conv import UpsampleConv2d
 
 MICRO_BATCH = 2**22  # elements of the largest map: four images of 64 channels at 128x128

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.jit_c import library
-from ofhkit.ops.phases import phase_kernel, upsample_nearest
+from ofhkit.ops.layouts import phase_kernel, upsample_nearest
 
 MAX_CHANNELS = 4096
 GRADIENT_TILES = 64  # whose gradients are computed together

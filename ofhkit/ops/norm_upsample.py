@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ofhkit.ops.autotune import choose_way, key_of, may_measure, takes
-from ofhkit.ops.phases import upsample_nearest
+from ofhkit.ops.layouts import upsample_nearest
 from ofhkit.ops.upsample_conv import UpsampleConv2d, check_implementation, upsample_conv2d, ways
 
 UPSAMPLED_COPIES = 4  # of each value in a map upsampled twofold

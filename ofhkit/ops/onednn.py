@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from ofhkit.ops import native_conv
 from ofhkit.ops.autotune import choose, fastest, key_of, may_measure, takes
-from ofhkit.ops.narrow_conv import NEIGHBOURS, pack_weight, packs, unpack
-from ofhkit.ops.phases import unphased_kernel, upsample_nearest
+from ofhkit.ops.layouts import NEIGHBOURS, pack_weight, packs, unpack, unphased_kernel, upsample_nearest
 
 ACTIVATIONS = {None: "none", "relu": "relu", "sigmoid": "sigmoid"}
 

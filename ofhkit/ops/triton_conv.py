@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ofhkit.ops.autotune import device_of, output_like
-from ofhkit.ops.phases import phase_kernel
+from ofhkit.ops.layouts import phase_kernel
 
 ACTIVATIONS = {None: 0, "relu": 1, "sigmoid": 2}
 

@@ -14,9 +14,8 @@ from torch.nn import functional as F
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import add_enlargement, upsample_bicubic
 from ofhkit.ops.autotune import fastest, key_of, may_measure, takes
-from ofhkit.ops.narrow_conv import NARROW
+from ofhkit.ops.layouts import NARROW, phase_kernel, upsample_nearest
 from ofhkit.ops.onednn import FastConv2d, NarrowConv2d
-from ofhkit.ops.phases import phase_kernel, upsample_nearest
 from ofhkit.ops.upsample_conv import UpsampleConv2d
 
 

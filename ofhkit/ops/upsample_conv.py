@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.ops import native_conv
 from ofhkit.ops.autotune import choose_way, key_of, may_measure, takes
-from ofhkit.ops.phases import phase_kernel, upsample_nearest
+from ofhkit.ops.layouts import phase_kernel, upsample_nearest
 
 IMPLEMENTATIONS = ("auto", "enlarged", "nine", "phase", "plain", "triton")
 

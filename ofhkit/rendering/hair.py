@@ -13,10 +13,9 @@ import numpy as np
 from ofhkit.rendering.atlas import HAIRLINE, Skin, azimuth, load_atlas
 from ofhkit.rendering.camera import IMAGE_SIZE, RENDER_SIZE, Camera
 from ofhkit.rendering.head import BODY, Head, load_head
-from ofhkit.rendering.light import hair_light, unit
 from ofhkit.rendering.raster import interpolate, rasterise
 from ofhkit.rendering.scene import Scene
-from ofhkit.rendering.skin import linear, look_up, step
+from ofhkit.rendering.skin import hair_light, linear, look_up, step, unit
 
 COLUMNS, BOUND_ROWS, HANGING_ROWS = 61, 20, 10
 _CENTRE = np.array([0.0, 7.5, 0.35])
@@ -92,7 +91,7 @@ class Layer(NamedTuple):
         inside: distance from the style's edge, positive within.
         x, y: noise positions across and along the strands.
         near: nearness, as in the z-buffer.
-        light, slant: see :func:`ofhkit.rendering.light.hair_light`.
+        light, slant: see :func:`ofhkit.rendering.skin.hair_light`.
         coverage: 0..1 with a soft silhouette.
     """
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ofhkit.functional.face_labels import five_points
-from ofhkit.rendering import hair, light, skin
+from ofhkit.rendering import hair, skin
 from ofhkit.rendering.accessories import Glasses, backdrop, glasses
 from ofhkit.rendering.atlas import WIDTH, Skin, load_atlas
 from ofhkit.rendering.camera import LABEL, RENDER_SIZE, Camera, develop, landmarks68, reduce_labels, rotation, to_render
@@ -104,7 +104,7 @@ def _lay_hair(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray 
         color = color * np.float32(0.4)
     else:
         alpha = alpha * (layer.near > near)
-    canvas.lay(light.lit_hair(color, layer.light, layer.slant, grain, scene), alpha, LABEL["hair"])
+    canvas.lay(skin.lit_hair(color, layer.light, layer.slant, grain, scene), alpha, LABEL["hair"])
 
 
 def _lay_hat(canvas: Canvas, layer: hair.Layer, scene: Scene, near: np.ndarray) -> None:
@@ -145,7 +145,7 @@ def _lay_head(
 
     color, hairs, brow, bristles, height = _paint_skin(scene, maps, inside, body)
     bump_x, bump_y = (cv2.Sobel(height, cv2.CV_32F, *order, ksize=3, scale=0.16) for order in ((1, 0), (0, 1)))
-    bumpy = light.unit(np.stack([n[0] - bump_x, n[1] + bump_y, n[2]]))
+    bumpy = skin.unit(np.stack([n[0] - bump_x, n[1] + bump_y, n[2]]))
     cloth = body & (maps["cloth"] + np.float32(scene.cloth_height) > 0)
     gloss = (maps["oil"] + np.float32(0.25)) * np.float32(0.16 * scene.shine) + maps["lips"] * np.float32(0.1)
     gloss *= (1 - bristles) * (1 - hairs) * ~cloth
@@ -157,7 +157,7 @@ def _lay_head(
     if cover is not None:
         shadow = _shadow(hair.opacity(cover, scene)[0], scene)
         sun, openness = sun * (1 - np.float32(0.75) * shadow), openness * (1 - np.float32(0.4) * shadow)
-    lit = light.lit_skin(color, bumpy, sun, openness, gloss, scene)
+    lit = skin.lit_skin(color, bumpy, sun, openness, gloss, scene)
     _glint(lit, group, n, scene)
     for plane, layer in zip(canvas.image, lit):
         np.copyto(plane, layer, where=covered)
@@ -224,7 +224,7 @@ def _glint(lit: np.ndarray, group: np.ndarray, n: np.ndarray, scene: Scene) -> N
     """The catch-light: the main light mirrored on the wet eyeballs."""
     at = np.nonzero((group == EYE_L) | (group == EYE_R))
     lamp = scene.key * [0.55, 0.55, 1]
-    mirror = light.dot(n[(slice(None), *at)], light.half_way(lamp / np.linalg.norm(lamp)))
+    mirror = skin.dot(n[(slice(None), *at)], skin.half_way(lamp / np.linalg.norm(lamp)))
     lit[(slice(None), *at)] += np.clip(mirror, 0, 1) ** 160 * np.float32(0.55 * (0.4 + scene.key_strength))
 
 

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ofhkit.data.sampler import fetch
-from ofhkit.functional.paste import paste
-from ofhkit.functional.random import hash_integers
+from ofhkit.functional.masks import hash_integers, paste
 from ofhkit.models.fitted import Fitted
 from ofhkit.registry import INPAINTERS
 from ofhkit.runtime.distributed import rank, world_size

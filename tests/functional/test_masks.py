@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.masks import random_rectangles, rectangle_mask
-from ofhkit.functional.paste import paste
-from ofhkit.functional.random import hash_integers, hash_uint32
+from ofhkit.functional.masks import hash_integers, hash_uint32, paste, random_rectangles, rectangle_mask
 
 
 def boxes(masks: torch.Tensor) -> np.ndarray:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ofhkit.ops import FastConv2d, fold
-from ofhkit.ops.narrow_conv import narrow_conv2d, narrow_weight_gradient, packs
+from ofhkit.ops.layouts import narrow_conv2d, narrow_weight_gradient, packs
 from ofhkit.ops.onednn import NarrowConv2d
 
 

@@ -25,7 +25,7 @@ from ofhkit.ops import (
     upsample_conv2d,
     upsampling_head,
 )
-from ofhkit.ops.phases import phase_kernel, upsample_nearest
+from ofhkit.ops.layouts import phase_kernel, upsample_nearest
 
 pytestmark = needs_compiler
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from compiler_marks import needs_compiler
 
 from ofhkit.ops import UpsampleConv2d, jit_c, native_conv
-from ofhkit.ops.phases import phase_kernel
+from ofhkit.ops.layouts import phase_kernel
 
 pytestmark = needs_compiler
 SIZES = [(1, 1), (2, 1), (4, 3), (5, 9), (18, 31)]

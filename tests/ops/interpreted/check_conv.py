@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ofhkit.ops import FastConv2d, FusedHead, UpsampleConv2d, fold, triton_conv
-from ofhkit.ops.phases import phase_kernel
+from ofhkit.ops.layouts import phase_kernel
 from ofhkit.ops.triton_conv import upsample_conv2d, upsample_conv2d_packed
 from ofhkit.ops.triton_head import head
 

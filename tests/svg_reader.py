@@ -1,4 +1,4 @@
-"""Reads the charts of :mod:`ofhkit.evaluation.plots` back."""
+"""Reads the charts of :mod:`ofhkit.evaluation.figures` back."""
 
 import xml.etree.ElementTree as ET
 

@@ -97,7 +97,7 @@ def _passage(component: Any, start: str) -> str:
 def _size(role: str, component: Any) -> str:
     if not ROLES[role].inputs:
         return ""
-    from ofhkit.evaluation.cost import network_gmacs
+    from ofhkit.evaluation.scoring import network_gmacs
 
     try:
         network = component().eval()

@@ -12,8 +12,7 @@ import mmengine.optim  # noqa: F401 (registers optimizers and schedules)
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 
 from ofhkit.commands.components import Entry, list_components
-from ofhkit.config import schema
-from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL
+from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL, annotations_of, describe
 from ofhkit.config.settings import SECTIONS
 from ofhkit.registry import ROLES, parameters
 
@@ -72,7 +71,7 @@ def _default(value: Any) -> str:
 
 def argument_rows(component: Any) -> list[tuple[str, ...]]:
     """Name, what it takes, default and meaning of each argument that a configuration may set."""
-    hints, texts = schema.annotations_of(component), documented(component)
+    hints, texts = annotations_of(component), documented(component)
     rows: list[tuple[str, ...]] = []
     for name, parameter in parameters(component)[0].items():
         rows.append((f"`{name}`", _takes(name, hints), _default(parameter.default), texts.get(name, "")))
@@ -83,11 +82,11 @@ def _takes(name: str, hints: Mapping[str, Any]) -> str:
     role = ROLE_OF_KEY.get(name) or ROLE_OF_KEY.get(f"{name}.*")
     if role is not None:
         return _link(role.name) if name in ROLE_OF_KEY else f"name -> {_link(role.name)}"
-    return schema.describe(hints[name]) if hints.get(name, Any) is not Any else ""
+    return describe(hints[name]) if hints.get(name, Any) is not Any else ""
 
 
 def _settings(kind: type) -> list[tuple[str, ...]]:
-    hints, texts = schema.annotations_of(kind), documented(kind)
+    hints, texts = annotations_of(kind), documented(kind)
     rows: list[tuple[str, ...]] = []
     for field in fields(kind):
         default = field.default_factory() if field.default_factory is not MISSING else field.default

@@ -18,14 +18,19 @@ from rich.table import Table
 from ofhkit.config import override
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError, printable
-from ofhkit.evaluation.baselines import with_baselines
-from ofhkit.evaluation.columns import columns_of, tables_of
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
-from ofhkit.evaluation.pipelines import Pipeline, check_comparable, find_pipelines, resolve_data, with_flips
+from ofhkit.evaluation.pipelines import (
+    Pipeline,
+    check_comparable,
+    find_pipelines,
+    resolve_data,
+    with_baselines,
+    with_flips,
+)
+from ofhkit.evaluation.report import write_report
 from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
-from ofhkit.evaluation.tables import drawn_table, write_tables
-from ofhkit.evaluation.write_report import write_report
+from ofhkit.evaluation.tables import columns_of, drawn_table, tables_of, write_tables
 from ofhkit.files import atomic_write, csv_cell
 from ofhkit.functional.images import face_grid, write_png
 from ofhkit.ops import device_name

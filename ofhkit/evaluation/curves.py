@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ofhkit.errors import OfhkitError
-from ofhkit.evaluation.plots import line_chart
+from ofhkit.evaluation.figures import line_chart
 
 __all__ = ["curve_chart", "curve_table", "read_curve"]
 

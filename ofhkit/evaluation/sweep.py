@@ -18,10 +18,9 @@ from torch import Tensor
 
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.evaluation.baselines import MEAN_FACE
 from ofhkit.evaluation.evaluate import evaluate_all
-from ofhkit.evaluation.figures import leading
-from ofhkit.evaluation.plots import line_chart
+from ofhkit.evaluation.figures import leading, line_chart
+from ofhkit.evaluation.pipelines import MEAN_FACE
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.files import atomic_write
 from ofhkit.functional.images import face_grid, write_png

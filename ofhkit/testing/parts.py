@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.evaluation.sections import run_section
+from ofhkit.evaluation.report import run_section
 from ofhkit.registry import DEGRADATIONS
 from ofhkit.testing.networks import KEYS, ContractError, faces, require, same, sample_batch
 from ofhkit.training.stage import Context

@@ -18,8 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ofhkit.config.settings import Data, Runtime
-from ofhkit.data.prefetch import Prefetcher, keep_on_device
-from ofhkit.data.sampler import first, training_loader
+from ofhkit.data.sampler import Prefetcher, first, keep_on_device, training_loader
 from ofhkit.errors import OfhkitError
 from ofhkit.models.fitted import Fitted
 from ofhkit.ops import set_implementation

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 
-from ofhkit.config.schema import check_values
+from ofhkit.config.check import check_values
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import check_arguments
 from ofhkit.runtime.distributed import average_gradients

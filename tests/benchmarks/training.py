@@ -20,8 +20,7 @@ from ofhkit.models.discriminators.face_discriminator import FaceDiscriminator
 from ofhkit.models.landmark_priors.fan_zhou import FanZhou
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.upsamplers.residual import ResidualUpsampler
-from ofhkit.runtime.devices import amp_dtype
-from ofhkit.runtime.malloc import set_malloc_policy
+from ofhkit.runtime.devices import amp_dtype, set_malloc_policy
 
 CPU = torch.device("cpu")
 ALPHA, BETA = 1e-3, 0.1  # of the adversarial and the structure term

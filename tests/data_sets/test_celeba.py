@@ -10,7 +10,7 @@ import pytest
 from celeba_maker import MadeCelebA, sixty_eight
 
 from ofhkit.data.celeba import prepare as module
-from ofhkit.data.celeba.plan import load_template
+from ofhkit.data.celeba.files import load_template
 from ofhkit.data.celeba.prepare import disagreement, find_or_prepare, prepare
 from ofhkit.data.packed import PackedFaces, is_pack, pack_hash, read_pack_info
 from ofhkit.errors import OfhkitError

@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofhkit.data.celeba.files import CelebA
-from ofhkit.data.celeba.plan import choose, fingerprint, load_template
+from ofhkit.data.celeba.files import CelebA, choose, fingerprint, load_template
 from ofhkit.data.pictures import FolderImages
 from ofhkit.errors import OfhkitError
 

@@ -4,8 +4,7 @@ import torch
 from mmengine.config import ConfigDict
 from pipeline_maker import FSRCNN, INPAINTER
 
-from ofhkit.evaluation.baselines import with_baselines
-from ofhkit.evaluation.pipelines import Pipeline
+from ofhkit.evaluation.pipelines import Pipeline, with_baselines
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import HALLUCINATORS
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ofhkit.evaluation.cost import count_gmacs, count_parameters, milliseconds
+from ofhkit.evaluation.scoring import count_gmacs, count_parameters, milliseconds
 from ofhkit.models.upsamplers import MeanFace
 from ofhkit.registry import HALLUCINATORS
 
@@ -45,5 +45,5 @@ def test_milliseconds_are_the_median_of_the_runs_for_one_face(monkeypatch):
     model = pipeline(dict(type="Bicubic"))
     # the clock at the start, then before and after each of three runs; what is asked in between is not read
     clock = iter([0.0, 1.0, 1.8, 2.0, 2.2, 3.0, 7.0, 100.0])
-    monkeypatch.setattr("ofhkit.evaluation.cost.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("ofhkit.evaluation.scoring.time.perf_counter", lambda: next(clock))
     assert milliseconds(model, 8) == pytest.approx(1000 * 0.8 / 8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ofhkit.evaluation.columns import Column
-from ofhkit.evaluation.html import html_report
+from ofhkit.evaluation.report import html_report
+from ofhkit.evaluation.tables import Column
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COLUMNS = [Column("PSNR", "PSNR (dB)", 2, True, True), Column("LPIPS", "LPIPS", 4, False, True)]

@@ -6,7 +6,7 @@ import pytest
 from svg_reader import SVG, curves_of
 
 from ofhkit.errors import OfhkitError
-from ofhkit.evaluation.plots import line_chart
+from ofhkit.evaluation.figures import line_chart
 
 
 def words(text):

@@ -10,8 +10,17 @@ import pytest
 from rich.console import Console
 
 from ofhkit.evaluation import scoring
-from ofhkit.evaluation.columns import PAPER, Column, tables_of
-from ofhkit.evaluation.tables import csv_table, drawn_table, latex_table, markdown_table, marks, write_tables
+from ofhkit.evaluation.tables import (
+    PAPER,
+    Column,
+    csv_table,
+    drawn_table,
+    latex_table,
+    markdown_table,
+    marks,
+    tables_of,
+    write_tables,
+)
 from ofhkit.metrics import PerImageMetric
 from ofhkit.registry import METRICS
 

@@ -5,7 +5,7 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from ofhkit.runtime.malloc import set_malloc_policy
+from ofhkit.runtime.devices import set_malloc_policy
 torch.set_num_threads(1)
 if {keep} and not set_malloc_policy():
     raise SystemExit(3)

@@ -11,7 +11,7 @@ from curriculum_maker import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["ofhkit.training.curriculum", "ofhkit.data.celeba.prepare",
-                                "ofhkit.evaluation.pipelines", "ofhkit.evaluation.write_report", "ofhkit.export",
+                                "ofhkit.evaluation.pipelines", "ofhkit.evaluation.report", "ofhkit.export",
                                 "ofhkit.restoration", "ofhkit.training.stages"])  # fmt: skip
 
 

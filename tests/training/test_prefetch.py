@@ -6,9 +6,8 @@ import weakref
 import pytest
 import torch
 
-from ofhkit.data import prefetch
-from ofhkit.data.prefetch import DeviceCachedDataset, Prefetcher, keep_on_device
-from ofhkit.data.sampler import fetch, training_loader
+from ofhkit.data import sampler
+from ofhkit.data.sampler import DeviceCachedDataset, Prefetcher, fetch, keep_on_device, training_loader
 
 CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -54,8 +53,8 @@ def test_faces_on_the_device_are_held_once_while_they_are_read(monkeypatch):
         chunks.append(weakref.ref(batch["hr"]))
         return batch
 
-    monkeypatch.setattr(prefetch, "_CHUNK", 1)
-    monkeypatch.setattr(prefetch, "fetch", watched)
+    monkeypatch.setattr(sampler, "_CHUNK", 1)
+    monkeypatch.setattr(sampler, "fetch", watched)
     kept = DeviceCachedDataset(Faces(), CPU)
     assert len(chunks) == 6
     assert max(alive) <= 2  # the first face, which tells the shape, and the chunk before

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from ofhkit.data.celeba.crops import NO_LANDMARKS, Chunk, Cropper, Job
-from ofhkit.data.celeba.files import WHAT_GOES_WHERE, CelebA, find_celeba
-from ofhkit.data.celeba.plan import choose, fingerprint, load_template
+from ofhkit.data.celeba.files import WHAT_GOES_WHERE, CelebA, choose, find_celeba, fingerprint, load_template
 from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, is_pack, read_pack_info
 from ofhkit.data.pool import parallel

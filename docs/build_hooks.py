@@ -1,5 +1,6 @@
 """What the build of these pages adds: pages made from the code, and pages that the navigation does not list yet."""
 
+import json
 from pathlib import Path
 
 from mkdocs.structure.files import File, Files
@@ -26,7 +27,18 @@ def on_config(config):
 
 
 def on_files(files: Files, config) -> Files:
-    """Make the reference pages."""
+    """Make the reference pages, and a page of every notebook."""
     for name, page in PAGES.items():
         files.append(File.generated(config, name, content=page()))
+    for notebook in sorted(FOLDER.glob("notebooks/*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=_as_page(notebook)))
     return files
+
+
+def _as_page(notebook: Path) -> str:
+    """A notebook's cells as Markdown, with the file to download."""
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join([*parts, f"[This page as a notebook]({notebook.name})", ""])

@@ -1,14 +1,17 @@
 """What the pages print works: their Python runs, their commands are understood, their links and plugins are there."""
 
 import glob
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 
 from ofhkit.cli import main
@@ -42,6 +45,24 @@ def test_python_runs(name, tmp_path, monkeypatch):
     code = blocks(ROOT / f"docs/{name}.md", "python")
     assert code
     exec("\n".join(code), {})
+
+
+@pytest.mark.slow
+def test_readmes_python_does_what_it_says(tmp_path):
+    """In a process of its own: its upsampler must not be there for other tests."""
+    first, second = blocks(ROOT / "README.md", "python")
+    with Image.open(ROOT / "ofhkit/assets/astronaut_face.png") as face:
+        face.convert("RGB").resize((16, 16)).save(tmp_path / "face16.png")
+    promise = "from ofhkit.testing import check\ncheck('upsampler', MyUpsampler())"
+    code = "\n".join([first, second, promise])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = re.search(r"# (Result\(.*\))$", first, re.M)[1]
+    assert re.fullmatch(re.escape(said).replace("…", r"[\d.]+"), done.stdout.strip())
+    with Image.open(tmp_path / "face128.png") as restored:
+        assert restored.size == (128, 128)
 
 
 def commands() -> list[tuple[str, str]]:
@@ -95,8 +116,9 @@ def test_nothing_is_fetched_while_a_page_is_read():
     import yaml
 
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
-    assert settings["theme"]["font"] is False
-    assert not {"extra_css", "extra_javascript"} & set(settings)
+    assert settings["theme"]["name"] == "shadcn"  # whose scripts, styles and fonts lie beside the pages
+    assert "extra_javascript" not in settings
+    assert all((ROOT / "docs" / style).is_file() for style in settings["extra_css"])
     for page in PAGES:
         assert "```mermaid" not in page.read_text(), "its script would be fetched from the net"
         assert not re.search(r"!\[[^\]]*\]\(https?:", page.read_text()), f"{page.name} shows a picture from the net"

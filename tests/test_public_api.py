@@ -69,5 +69,16 @@ def test_example_plugins_import_public_names_only():
     assert found >= 8
 
 
+def test_readme_shows_public_names_only():
+    public = stated()
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len(blocks) >= 2
+    for node in (node for block in blocks for node in ast.walk(ast.parse(block))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ofhkit":
+            assert {a.name for a in node.names} <= set(public[node.module]), node.module
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ofhkit":
+            assert node.attr in public["ofhkit"], node.attr
+
+
 if __name__ == "__main__":
     print(surface(), end="")

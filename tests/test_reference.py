@@ -1,21 +1,32 @@
 """The pages made from the code say everything that it does."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ofhkit.commands.components import list_components
-from ofhkit.commands.reference import components_page, configuration_page, documented
+from ofhkit.commands.reference import (
+    PARTS,
+    components_page,
+    configuration_page,
+    documented,
+    models_page,
+    models_table,
+    part_page,
+)
 from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
+from ofhkit.zoo import zoo
 
+ROOT = Path(__file__).parents[1]
 PUBLISHED = ("inpainter", "upsampler", "discriminator", "prior", "loss")
 WITHOUT_A_PAPER = {"GaussianInpainter", "LinearUpsampler", "MeanFace", "ParsingLoss"}
 
 
 @pytest.fixture(scope="module")
 def configuration():
-    return configuration_page()
+    return "\n".join([configuration_page(), *map(part_page, PARTS)])
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -35,6 +46,25 @@ def test_every_setting_is_explained(settings, configuration):
     for name in settings.__dataclass_fields__:
         assert documented(settings).get(name), f"{settings.__name__}.{name}"
         assert f"| `{name}` |" in configuration
+
+
+def test_the_parts_of_a_configuration_are_linked_and_short():
+    page = configuration_page()
+    for part in PARTS:
+        assert f"(configuration_{part}.md)" in page
+    assert len(page.splitlines()) < 60
+
+
+def test_every_model_has_a_card_and_a_picture():
+    page = models_page()
+    for name in zoo():
+        assert page.count(f"\n### {name}\n") == 1
+        assert (ROOT / f"docs/pictures/models/{name}.jpg").is_file(), "python tools/pictures.py models"
+    assert "**Limits.**" in page
+
+
+def test_readme_shows_the_models_as_their_headers_say():
+    assert models_table() in (ROOT / "README.md").read_text(), "python tools/reference_pages.py --readme README.md"
 
 
 def test_optimizers_and_schedules_are_named(configuration):

@@ -90,7 +90,7 @@ def load(path: Path) -> ctypes.CDLL:
     found.ofhkit_block.restype = number
     for name, tensors, room, sizes, flags_ in (
         ("ofhkit_upsample_conv", 5, 3, 7, 2),
-        ("ofhkit_conv", 6, 3, 7, 2),
+        ("ofhkit_conv", 6, 3, 7, 3),
         ("ofhkit_upsample_conv_gradient", 6, 4, 6, 1),
         ("ofhkit_conv_gradient", 4, 4, 6, 1),
     ):

@@ -103,19 +103,20 @@ def upsample_conv2d(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) 
 
 
 def conv2d(x: Tensor, packed: Tensor, bias: Tensor, relu: bool, skip: Tensor | None = None) -> Tensor:
-    """Convolve, add ``skip``, which may be overwritten, and apply ReLU if so.
+    """Convolve, add ``skip``, enlarged if it is half as large, and apply ReLU if so.
 
     Shape:
-        ``x`` (N, C, H, W), ``packed`` as :func:`pack`, ``skip`` (N, O, H, W) -> (N, O, H, W), channels_last.
+        ``x`` (N, C, H, W), ``packed`` as :func:`pack`, ``skip`` (N, O, H, W) or (N, O, H/2, W/2) -> (N, O, H, W),
+        channels_last.
     """
     count, _, height, width = x.shape
-    if skip is None:
-        y = _empty(x, count, packed, height, width)
-    else:
-        channels = packed.shape[0] * packed.shape[3]
-        y = skip.expand(count, channels, height, width).contiguous(memory_format=torch.channels_last)
+    y = _empty(x, count, packed, height, width)
+    halved = skip is not None and (2 * skip.shape[2], 2 * skip.shape[3]) == (height, width)
+    if skip is not None:
+        size = skip.shape[2:] if halved else (height, width)
+        skip = skip.expand(count, y.shape[1], *size).contiguous(memory_format=torch.channels_last)
     tiles = -(-height // 4), -(-width // 4)
-    return _run("conv", x, packed, [bias, None if skip is None else y, y], tiles, relu)
+    return _run("conv", x, packed, [bias, skip, y], tiles, relu, halved)
 
 
 def conv2d_weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
@@ -171,7 +172,7 @@ def _empty(like: Tensor, count: int, packed: Tensor, height: int, width: int) ->
     return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, int], relu: bool) -> Tensor:
+def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, int], *switches: bool) -> Tensor:
     """Call the kernel ``name`` on all of torch's threads; it trusts what it is given, so all is checked here."""
     floats = all(t is None or t.dtype == torch.float32 for t in (x, packed, *tensors))
     if not floats or x.shape[1] != packed.shape[2] or len(tensors[0]) != packed.shape[0] * packed.shape[3]:
@@ -186,7 +187,7 @@ def _run(name: str, x: Tensor, packed: Tensor, tensors: list, tiles: tuple[int, 
         scratch = _scratch(getattr(kernels, f"ofhkit_{name}_room")(width, channels, rows) * threads)
         addresses = [None if t is None else t.data_ptr() for t in (x, packed, *tensors, scratch)]
         sizes = count, height, width, channels, y.shape[1], rows, groups
-        getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, relu, threads)
+        getattr(kernels, f"ofhkit_{name}")(*addresses, *sizes, *switches, threads)
     return y
 
 

@@ -32,7 +32,8 @@ class FastConv2d(nn.Module):
         transposed: run a transposed convolution (which takes no skip).
 
     Shape:
-        ``x`` (N, C, H, W) -> (N, O, H', W'); ``skip``, of the output's shape, is overwritten.
+        ``x`` (N, C, H, W) -> (N, O, H', W'); ``skip``, of the output's shape, may be overwritten; half as large as
+        ``x``, it is enlarged.
 
     >>> layer = FastConv2d(torch.ones(1, 1, 1, 1), torch.zeros(1), activation='relu')
     >>> layer(torch.tensor([[[[-1., 2.]]]]), torch.tensor([[[[3., 3.]]]])).flatten().tolist()
@@ -65,6 +66,8 @@ class FastConv2d(nn.Module):
             key = ("C", self.weight.shape, self.transposed, torch.get_num_threads())
             if choose(key, self.cpu_candidates(x), rounds=7) == "C":
                 return self.forward_compiled(x, skip)
+        if skip is not None and 2 * skip.shape[-1] == x.shape[-1]:
+            skip = upsample_nearest(skip)
         if x.device.type == "cpu":
             return self.forward_torch(x, skip)
         if self.transposed and may_measure(x):

@@ -127,13 +127,9 @@ class FusedResidualBlock(nn.Module):
         self.conv2 = fold(block.conv2, block.bn2, "relu")
         self.conv3 = fold(block.conv3, block.bn3, "relu")
         self.skip = fold_skip(block.skip, block.bn3)
-        self.upsample_input = isinstance(block.conv1, UpsampleConv2d)
 
     def forward(self, x: Tensor) -> Tensor:
-        skip = self.skip(x)
-        if self.upsample_input:
-            skip = upsample_nearest(skip)
-        return self.conv3(self.conv2(self.conv1(x)), skip)
+        return self.conv3(self.conv2(self.conv1(x)), self.skip(x))
 
 
 class FusedDecoderBlock(nn.Sequential):

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from compiler_marks import needs_compiler
 
 from ofhkit.ops import UpsampleConv2d, jit_c, native_conv
-from ofhkit.ops.layouts import phase_kernel
+from ofhkit.ops.layouts import phase_kernel, upsample_nearest
 
 pytestmark = needs_compiler
-SIZES = [(1, 1), (2, 1), (4, 3), (5, 9), (18, 31)]
+SIZES = [(1, 1), (2, 1), (4, 6), (5, 9), (18, 31)]
 
 
 @pytest.fixture
@@ -85,6 +85,11 @@ def test_forward_in_both_widths(size, width, threads):
     x, skip, weight = examples(32, 64, 3, size)
     y = native_conv.conv2d(x, native_conv.pack(weight), torch.zeros(64), True, skip.clone())
     assert error(y, (F.conv2d(x.double(), weight.double(), padding=1) + skip).relu()) < 2e-6
+    if not (size[0] % 2 or size[1] % 2):
+        small = skip[..., ::2, ::2]
+        y = native_conv.conv2d(x, native_conv.pack(weight), torch.zeros(64), True, small)
+        expected = F.conv2d(x.double(), weight.double(), padding=1) + upsample_nearest(small)
+        assert error(y, expected.relu()) < 2e-6
     kernel = phase_kernel(weight)
     y = native_conv.upsample_conv2d(x, native_conv.pack(kernel, True), None, False)
     assert error(y, F.conv_transpose2d(x.double(), kernel.double(), stride=2, padding=1)) < 2e-6

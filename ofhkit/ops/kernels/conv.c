@@ -73,14 +73,16 @@ static void combine(const job *j, const float *sums, long size, long image, long
             gather(part[b], line);
         }
         for (int a = 0; a < min(STEP, j->height - STEP * row); a++) {
-            long at = ((image * j->height + STEP * row + a) * j->width + STEP * tile) * j->out + channel + lane;
+            long v = STEP * row + a, h = STEP * tile, half = j->halved;
+            long at = ((image * j->height + v) * j->width + h) * j->out + channel + lane;
+            const float *skip = j->skip + ((image * j->height + v) >> half) * (j->width >> half) * j->out + channel + lane;
             vec y[STEP];
 #pragma GCC unroll 6
             for (int b = 0; b < SIDE; b++) line[b] = part[b][a];
             gather(y, line);
             for (int b = 0; b < min(STEP, j->width - STEP * tile); b++, at += j->out) {
                 vec out = y[b] + bias;
-                if (j->skip) out += LOAD(j->skip + at);
+                if (j->skip) out += LOAD(skip + ((h + b) >> half) * j->out);
                 STORE(j->y + at) = j->relu ? rectified(out) : out;
             }
         }
@@ -109,14 +111,15 @@ long ofhkit_conv_room(long width, long in, long rows) {
 }
 
 /* x (count, height, width, in) -> y (count, height, width, out), to which `skip` is added before the ReLU; it may be
-   null or y itself. weight (out / BLOCK, 36, in, BLOCK); the rest as for ofhkit_upsample_conv. */
+   null, y itself or, where `halved`, half as large, and enlarged. weight (out / BLOCK, 36, in, BLOCK); the rest as for ofhkit_upsample_conv. */
 void ofhkit_conv(const float *x, const float *weight, const float *bias, const float *skip, float *y, float *scratch,
                  long count, long height, long width, long in, long out, long rows, long groups, int relu,
-                 int threads) {
+                 int halved, int threads) {
     long strips = (across(height) + rows - 1) / rows, room = ofhkit_conv_room(width, in, rows);
     job j = {.run = strip, .x = x, .weight = weight, .bias = bias, .skip = skip, .y = y, .scratch = scratch,
              .height = height, .width = width, .in = in, .out = out, .rows = rows, .strips = strips,
-             .groups = groups, .tasks = count * strips * groups, .room = room, .relu = relu, .threads = threads};
+             .groups = groups, .tasks = count * strips * groups, .room = room, .relu = relu, .halved = halved,
+             .threads = threads};
     share(&j);
 }
 

@@ -23,7 +23,7 @@ typedef struct job {
     const float *x, *weight, *bias, *skip, *grad;
     float *y, *scratch, *sums;
     long height, width, in, out, rows, strips, groups, tasks, room;
-    int relu, threads;
+    int relu, halved, threads;
     long next;
 } job;
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import add_enlargement, upsample_bicubic
 from ofhkit.ops.autotune import fastest, key_of, may_measure, takes
-from ofhkit.ops.layouts import NARROW, phase_kernel, upsample_nearest
+from ofhkit.ops.layouts import NARROW, phase_kernel
 from ofhkit.ops.onednn import FastConv2d, NarrowConv2d
 from ofhkit.ops.upsample_conv import UpsampleConv2d
 

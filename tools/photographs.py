@@ -35,7 +35,7 @@ def main() -> None:
     from ofhkit.errors import OfhkitError
     from ofhkit.files import atomic_write
     from ofhkit.models.inpainters import RefinedInpainter
-    from ofhkit.ops.jit_c import device_name
+    from ofhkit.ops import device_name
     from ofhkit.training.photographs import fit_prior, train_refiner
     from ofhkit.zoo import load_completer, load_model
     from ofhkit.zoo.completer import COMPLETER, save_completer

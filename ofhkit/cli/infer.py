@@ -48,6 +48,9 @@ def main() -> int:
     )
     parser.add_argument("--uncertainty", action="store_true", help="also draw where the model is unsure")
     parser.add_argument("--samples", type=whole(1, 64), default=0, metavar="N", help="also draw N other answers")
+    parser.add_argument(
+        "--credentials", action="store_true", help="sign results: content credentials (C2PA), with ofhkit[provenance]"
+    )
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images: better, for twice the time")
     parser.add_argument("--every", type=whole(1), default=1, metavar="N", help="of videos, every N-th frame")
     parser.add_argument("--batch-size", type=whole(1, 2**16), default=64, metavar="N", help="faces at once (64)")
@@ -73,11 +76,13 @@ def main() -> int:
             model, mask, args.kind, args.paste, args.batch_size, args.uncertainty, args.samples,
             completer, faces, args.confidence,
         )  # fmt: skip
-        done = restore_files(args.inputs, args.out, restorer, args.every)
+        done = restore_files(args.inputs, args.out, restorer, args.every, args.credentials)
         if is_main():
             counts = f"{done.count('restored')} restored, {done.failed} failed"
             if untouched := done.count("untouched"):
                 counts += f", {untouched} without a hole (nothing restored)"
             print(f"{counts}: {args.out / 'results.csv'}")
+            if done.count("restored"):
+                print("What lies in a hole now is invented; it shows nobody and proves nothing.")
             return 1 if done.failed else 0
     return 0

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from ofhkit.data import picture_checks as checks
 from ofhkit.errors import OfhkitError
 
-__all__ = ["Picture", "read_frames", "to_picture"]
+__all__ = ["Picture", "orientation_of", "read_frames", "to_picture", "turn_back"]
 
 ORIENTATION, TURNED = 0x0112, "turned upright as its EXIF says"
 MAX_PROFILE = 4 * 2**20  # bytes of a color profile that is carried along
@@ -118,7 +118,7 @@ def _decode(image: Image.Image, name: str, file: BinaryIO | None, memory: int) -
     if deep and file is not None:
         checks.check_size(*image.size, memory, 2)
     image.load()
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     notes = [] if orientation == 1 else [TURNED]
     if deep and file is not None:
         return _by_opencv(file, name, orientation, notes)
@@ -139,7 +139,7 @@ def _decode(image: Image.Image, name: str, file: BinaryIO | None, memory: int) -
     return Picture(name, rgb, alpha, notes=tuple(notes), grey=mode in ("1", "L", "LA"), profile=profile)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """What EXIF says of the picture's top, 1 to 8; 1 where it says nothing that can be read."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
@@ -157,6 +157,20 @@ def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
     return image
+
+
+def turn_back(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn an upright picture as a file holds it whose EXIF has this orientation.
+
+    >>> upright = np.arange(6).reshape(2, 3)
+    >>> all((_upright(turn_back(upright, n), n) == upright).all() for n in range(1, 9))
+    True
+    """
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from ofhkit.restoration.masks import Box, Mask, MaskOptions, find_mask
 from ofhkit.restoration.outcome import Outcome, RestoredFace
 from ofhkit.restoration.pictures import Picture
 from ofhkit.restoration.salt_and_pepper import fill_salt_and_pepper
+from ofhkit.restoration.video import steady
 
 __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 
@@ -98,6 +100,8 @@ class Restorer:
         self.model, self.mask, self.kind, self.paste = model, mask or MaskOptions(), kind, paste
         self.batch_size, self.uncertainty, self.samples = batch_size, uncertainty, samples
         self.completer, self.faces, self.confidence = completer, faces, confidence
+        self._filled: dict[bytes, Tensor] = {}  # by place, of a video's last frames
+        self._last: tuple[Path | None, list[np.ndarray]] = (None, [])
         self._finder: FaceFinder | None = None
         self._fast: FaceHallucinator | None = None
 
@@ -125,7 +129,7 @@ class Restorer:
             if mask.hidden.all():
                 raise OfhkitError("everything is hidden: there is nothing to go by")
             rgb, solid, dropouts = fill_salt_and_pepper(picture.rgb, mask.hidden)
-            kind, matrices, scores, notes = self._locate(rgb, solid)
+            kind, matrices, scores, notes = self._locate(rgb, solid, picture.path if picture.frame else None)
             if dropouts:
                 notes.append(f"{dropouts} scattered pixels filled from their neighbours")
             seen = [crop_and_downsample(rgb, solid, matrix) for matrix in matrices]
@@ -157,7 +161,9 @@ class Restorer:
             )
         return _Plan(picture, kind, mask, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
 
-    def _locate(self, rgb: np.ndarray, mask: np.ndarray) -> tuple[str, list, list[float], list[str]]:
+    def _locate(
+        self, rgb: np.ndarray, mask: np.ndarray, film: Path | None = None
+    ) -> tuple[str, list, list[float], list[str]]:
         """Kind, matrices, detector's scores and notes of a picture."""
         height, width = rgb.shape[:2]
         size, square = f"{width}x{height}", width == height
@@ -179,7 +185,11 @@ class Restorer:
         if self.faces:
             boxes, matrices = self._finder.place(rgb, mask, self.faces)
             return "photo", list(matrices), boxes[:, 4].tolist(), ["faces placed as told"]
-        boxes, matrices = self._finder.find(rgb, mask)
+        boxes, found = self._finder.find(rgb, mask)
+        if film is not None:  # frames of a video follow each other
+            found = np.array([steady(m, self._last[1] if self._last[0] == film else [], HR_SIZE) for m in found])
+            self._last = (film, list(found))
+        matrices = found.reshape(-1, 2, 3)
         if len(boxes) == 0:
             if self.kind == "auto" and square and (width <= BLIND or (mask.any() and width <= 4 * BLIND)):
                 return (
@@ -222,7 +232,12 @@ class Restorer:
             device = device_of(self.completer)
             known, hole = to_float(seen.crop)[None].to(device), torch.from_numpy(seen.hidden)[None, None].to(device)
             with torch.no_grad():
-                filled = to_uint8(self.completer(known, hole.float())[0])
+                filled = self.completer(known, hole.float())[0]
+            if plan.picture.frame:  # where the face held still, half of it is the last frame's
+                place = plan.matrices[k].tobytes()
+                filled = (filled + self._filled.get(place, filled)) / 2
+                self._filled = {**dict(list(self._filled.items())[-MANY:]), place: filled}
+            filled = to_uint8(filled)
         return RestoredFace(
             sr=to_uint8(out.sr[i]),
             seen=seen.crop,

@@ -8,20 +8,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ofhkit.errors import OfhkitError
 from ofhkit.restoration.pictures import Picture, is_still, read_pictures
 from ofhkit.restoration.restorer import Outcome, Restorer
 from ofhkit.restoration.sources import Names, Source, collect
+from ofhkit.restoration.video import assemble, count_frames, is_video
 from ofhkit.restoration.writing import FOLDERS, Writer
 from ofhkit.runtime.distributed import gather, is_main, rank, world_size
-from ofhkit.runtime.progress import log
+from ofhkit.runtime.progress import Progress, log
 
 __all__ = ["restore_files"]
 
 
-def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Restorer, every: int = 1) -> Writer:
+def restore_files(
+    inputs: Sequence[str | Path], out: str | Path, restorer: Restorer, every: int = 1, credentials: bool = False
+) -> Writer:
     """Restore files, folders, patterns and videos into a folder; a picture or mask that lies there is not overwritten.
 
     The processes of a job restore every picture once, in turn, and come to one table, with the names and the order of
@@ -32,6 +36,7 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
         inputs: see :func:`ofhkit.restoration.sources.collect`.
         out: the folder for pictures and ``results.csv``.
         every: of videos and animations, take every n-th frame.
+        credentials: sign restored pictures with content credentials (C2PA).
 
     Returns:
         The writer: its ``rows`` are the table, ``failed`` counts the pictures without a result.
@@ -48,7 +53,10 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
         raise OfhkitError(f"--mask {mask}: no such file or folder; or say auto or none")
     sources = collect(inputs, leave_out=[Path(out), *masks])
     names = _free_names([s.path for s in sources if not s.error] + [p for m in masks for p in _files(m)], Path(out))
-    writer = Writer(Path(out), getattr(restorer.model, "info", {}))
+    writer = Writer(Path(out), getattr(restorer.model, "info", {}), credentials)
+    videos = [s.path for s in sources if not s.error and is_video(s.path)]
+    total = len(sources) - len(videos) + sum(-(-count_frames(path) // every) for path in videos)
+    bar = Progress(total, "pictures") if total > 1 else None
     numbered: deque[tuple[int, str]] = deque()  # the pictures that are being restored here
 
     def ours() -> Iterator[Picture | Outcome]:
@@ -63,9 +71,14 @@ def restore_files(inputs: Sequence[str | Path], out: str | Path, restorer: Resto
         for outcome in restorer.restore(ours()):
             number, name = numbered.popleft()
             outcome = writer.write(outcome, name)
-            fates.append((number, writer.rows[-1], _lines(name, outcome)))
+            fates.append((number, writer.rows[-1], _lines(name, outcome, writer)))
             _tell(fates[-1][2])
+            if bar is not None:
+                bar.total = max(bar.total, bar.done + 1)
+                bar.update(1)
         _join(fates, writer)
+        for path in videos if is_main() else ():
+            _tell(_film(path, writer, every))
     finally:
         if is_main():
             writer.save_table()
@@ -133,9 +146,23 @@ def _join(fates: list[tuple[int, dict[str, Any], list[str]]], writer: Writer) ->
     writer.rows = [row for _, row, _ in everyone]
 
 
-def _lines(name: str, outcome: Outcome) -> list[str]:
-    """What there is to say of a picture."""
+def _film(path: Path, writer: Writer, every: int) -> list[str]:
+    """Join the frames of a video that were restored; what there is to say of it."""
+    rows = [r for r in writer.rows if r["input"] == str(path) and r["status"] == "restored"]
+    frames = {int(row["output"].removesuffix(".png").rpartition("_")[2]): writer.out / row["output"] for row in rows}
+    if not frames:
+        return []
+    try:
+        return [f"{path.stem}: {assemble(path, frames, writer.out / f'{path.stem}.mp4', every)}"]
+    except (OfhkitError, OSError, cv2.error) as error:
+        return [f"{path.stem}: warning: no video was written: {error}"]
+
+
+def _lines(name: str, outcome: Outcome, writer: Writer) -> list[str]:
+    """What there is to say of a picture: where its result lies, or why there is none; of a video's frame only that."""
     failed = [f"{name}: failed: {outcome.error}"] if outcome.error else []
+    if not failed and not is_video(outcome.picture.path):
+        failed = [f"{name}: {writer.out / writer.rows[-1]['output']}"]
     return failed + [f"{name}: {note}" for note in outcome.notes if note.startswith("warning")]
 
 

@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from ofhkit.errors import OfhkitError
 from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
 from ofhkit.functional.images import contact_sheet
+from ofhkit.restoration import jpeg, provenance
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.outcome import Outcome
 from ofhkit.restoration.pictures import PICTURES, Picture
@@ -76,13 +77,17 @@ class Writer:
     Args:
         out: the folder.
         info: of the model.
+        credentials: sign restored pictures with content credentials (C2PA).
 
     Raises:
-        OfhkitError: nothing can be written there.
+        OfhkitError: nothing can be written there; credentials are asked for, and what makes them is not installed.
     """
 
-    def __init__(self, out: Path, info: Mapping[str, Any]):
+    def __init__(self, out: Path, info: Mapping[str, Any], credentials: bool = False):
         self.out, self.info, self.rows = Path(out), info, list[dict[str, Any]]()
+        self.credentials = credentials
+        if credentials:
+            provenance.certificate()
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,10 +113,15 @@ class Writer:
         row = {"input": str(outcome.picture.path or outcome.picture.name), "name": name}
         if outcome.image is not None:
             try:
-                self.rows.append({**row, "notes": _notes(outcome), **self._save_all(outcome, name)})
+                written = self._save_all(outcome, name)
+                if not (self.credentials or outcome.untouched) and provenance.carries_credentials(outcome.picture.path):
+                    outcome = replace(outcome, notes=(*outcome.notes, provenance.LOST))
+                self.rows.append({**row, "notes": _notes(outcome), **written})
                 return outcome
             except OfhkitError as error:  # a full disk, say
                 outcome = replace(outcome, image=None, error=str(error))
+        own = self._copy_of(outcome.picture, name)
+        self._remove(*([own.name] if own is not None and not _same(own, outcome.picture.path) else []))
         self._remove(f"{name}.png", f"overlays/{name}.png", *self._numbered("faces", name, 1))
         for folder in ("uncertainty", "samples"):
             self._remove(*self._numbered(folder, name, 1))
@@ -168,13 +178,31 @@ class Writer:
                 self._remove(output)
             return copy.name
         self._remove_copy(picture, name)
+        if not outcome.untouched and outcome.pixels is not None and (own := self._as_it_came(outcome, name)):
+            self._remove(output)
+            return own
         if outcome.untouched:
             self._write(output, png(picture.pixels, self.info, picture.profile, Comment="not restored: no hole"))
         elif outcome.pixels is not None:
-            self._write(output, png(outcome.pixels, self.info, picture.profile))
+            self._write(output, self._signed(png(outcome.pixels, self.info, picture.profile), ".png", picture))
         else:
-            self._save(output, outcome.image)
+            self._write(output, self._signed(png(outcome.image, self.info), ".png", picture))
         return output
+
+    def _signed(self, content: bytes, suffix: str, picture: Picture) -> bytes:
+        if not self.credentials:
+            return content
+        return provenance.sign(content, suffix, None if picture.frame else picture.path, self.info)
+
+    def _as_it_came(self, outcome: Outcome, name: str) -> str | None:
+        """Write a restored JPEG as a JPEG; None where it is none, or a frame of a file with several."""
+        picture = outcome.picture
+        own = None if picture.frame is not None else self._copy_of(picture, name)
+        if own is None or own.suffix not in jpeg.SUFFIXES:
+            return None
+        said = f"ofhkit {__version__}; {WARNING}; model {self.info.get('name', '')}"
+        content = jpeg.jpeg_like(outcome.pixels, picture.path, said)
+        return None if content is None else self._write(own.name, self._signed(content, ".jpg", picture)).name
 
     def _save(self, name: str, image: np.ndarray) -> None:
         self._write(name, png(image, self.info))
@@ -194,8 +222,9 @@ class Writer:
         """Remove what an earlier run wrote; never a file that ofhkit did not write."""
         for path in (self.out / name for name in names):
             try:
-                with open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
-                    ours = str(image.info.get("Software", "")).startswith("ofhkit ")
+                with open_regular(path) as file, Image.open(file, formats=["PNG", "JPEG"]) as image:
+                    said = image.info.get("Software") or image.info.get("comment", b"").decode("ascii", "replace")
+                    ours = str(said).startswith("ofhkit ")
             except (OfhkitError, OSError, SyntaxError, ValueError):
                 continue
             if ours:
@@ -212,6 +241,10 @@ class Writer:
         """Where a picture is copied to if it stays as it is; None for what is no file with a picture's suffix."""
         suffix = picture.path.suffix.lower() if picture.path else ""
         return self.out / f"{name}{suffix}" if suffix in PICTURES else None
+
+
+def _same(one: Path, other: Path | None) -> bool:
+    return other is not None and one.exists() and other.exists() and one.samefile(other)
 
 
 def _notes(outcome: Outcome) -> str:

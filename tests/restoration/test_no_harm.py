@@ -129,7 +129,7 @@ def test_an_array_without_a_hole_is_its_own_result(model):
 def test_copies_replace_results_and_results_replace_copies(model, tmp_path):
     path, out = tmp_path / "p.jpg", tmp_path / "out"
     Image.fromarray(photo()).save(path)
-    for options, left in (({}, "p.jpg"), ({"box": BOX}, "p.png"), ({}, "p.jpg"), ({"paste": "face"}, "p.png")):
+    for options, left in (({}, "p.jpg"), ({"box": BOX}, "p.jpg"), ({}, "p.jpg"), ({"paste": "face"}, "p.jpg")):
         assert run(path, out, model, **options)["output"] == left
         assert [file.name for file in out.glob("p.*")] == [left]
 

@@ -20,6 +20,7 @@ from ofhkit.files import ASSETS
 from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.metrics import LRPSNR, PerImageMetric
+from ofhkit.models.fitted import Fitted
 from ofhkit.models.pipeline import FaceHallucinator, upsampler_inputs
 from ofhkit.ops import set_implementation
 from ofhkit.registry import METRICS, UPSAMPLERS, Registry
@@ -191,9 +192,9 @@ def count_gmacs(model: FaceHallucinator, size: int = LR_SIZE) -> float:
 
 @torch.no_grad()
 def network_gmacs(role: Registry, network: nn.Module) -> float:
-    """The same of one network of a role, for one face; 0 where the role says of no input what it is."""
+    """The same of one network of a role, for one face; 0 where it is not fitted, or no input is known to the role."""
     inputs = upsampler_inputs(network) if role is UPSAMPLERS else role.inputs
-    if not inputs:
+    if not inputs or (isinstance(network, Fitted) and not network.num_faces):
         return 0.0
     with FlopCounterMode(display=False) as counter:
         network.eval()(*(torch.zeros(_SHAPES[key]) for key in inputs))

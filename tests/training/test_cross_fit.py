@@ -50,6 +50,12 @@ def test_a_face_is_completed_by_the_faces_of_the_other_folds(faces):
     assert torch.equal(completed[known], batch["lr"][known])
 
 
+def test_a_training_upon_a_fit_knows_what_each_of_its_stages_costs(pack, tmp_path):
+    options = SMALL | {"stages.upsampler.iterations": 1}
+    config = ROOT / "configs/ofhnet_plus_celeba.py"
+    assert train(config, Options(work_dir=tmp_path, device="cpu"), pack, options).is_file()
+
+
 def test_every_face_comes_once_whoever_shares_the_pass(faces):
     degrade = Degradation(dict(type="RandomRectangle"))
     shares = [

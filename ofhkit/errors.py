@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from unicodedata import category
 
 
@@ -11,7 +12,38 @@ class OfhkitError(Exception):
     """Something the user can fix. The message is one sentence: what is wrong, in which file or key, and the remedy.
 
     Command-line tools print it without a traceback and exit with status 2.
+
+    Args:
+        key: of the configuration, relative to the component, or the argument that the message is about.
+        path: the file that it is about.
+        remedy: appended to the message after a semicolon.
     """
+
+    def __init__(self, message: str, *, key: str = "", path: str | Path | None = None, remedy: str = ""):
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.key, self.path, self.remedy = key, path, remedy
+
+
+class Note(str):
+    """A remark on what was done, with its level; a plain string is a remark of level ``note``.
+
+    >>> note = Note('the hole is large', 'warning'); note, note.level
+    ('warning: the hole is large', 'warning')
+    """
+
+    def __new__(cls, text: str, level: str = "note") -> Note:
+        note = super().__new__(cls, text if level == "note" else f"{level}: {text}")
+        note.level = level
+        return note
+
+
+def is_warning(note: str) -> bool:
+    """Whether a remark must be shown to the user.
+
+    >>> is_warning('turned upright'), is_warning(Note('the hole is large', 'warning'))
+    (False, True)
+    """
+    return getattr(note, "level", "note") == "warning"
 
 
 class PluginWarning(UserWarning):

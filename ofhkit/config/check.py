@@ -6,10 +6,9 @@ Only what can be judged without building anything; a component's own constructor
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -107,8 +106,8 @@ def _check_components(tree: Mapping, origins: Mapping[str, str], prefix: str) ->
                 if role in _BUILT_TO_BE_CHECKED:
                     role.build(value)
             except OfhkitError as error:
-                culprit = _meant(str(error), value, dotted)
-                raise OfhkitError(f"{dotted}{_set_by(origins, culprit, f'{dotted}.type', dotted)}: {error}") from None
+                where = _set_by(origins, *_candidates(origins, dotted, error.key))
+                raise OfhkitError(f"{dotted}{where}: {error}", key=error.key) from None
         _check_components(value, origins, dotted + ".")
 
 
@@ -117,23 +116,10 @@ def _parts_alone(dotted: str, value: Mapping) -> bool:
     return dotted == "model" and not {"type", *registry.PIPELINE} & set(value)
 
 
-def _meant(message: str, value: Mapping, dotted: str) -> str:
-    """Of the keys in a component's configuration, the one that a complaint about it names, best by its own name."""
-    complaint = message.partition("; ")[0]  # what follows is advice
-    return max(_named(complaint, value, dotted), default=(0, dotted))[1]
-
-
-def _named(complaint: str, value: Mapping, dotted: str) -> Iterator[tuple[int, str]]:
-    for key, given in value.items():
-        inside = f"{dotted}.{key}"
-        if isinstance(given, Mapping):
-            yield from _named(complaint, given, inside)
-        if repr(key) in complaint:
-            yield 3, inside
-        elif re.search(rf"\b{re.escape(str(key))}\b", complaint) and repr(given) in complaint:
-            yield 2, inside
-        elif key == "type" and re.search(rf"unknown \w+ {re.escape(repr(given))}", complaint):
-            yield 1, inside
+def _candidates(origins: Mapping[str, str], dotted: str, key: str) -> list[str]:
+    """Dotted keys that an error in the component at ``dotted`` may be about, the likeliest first."""
+    inside = [name for name in origins if name.startswith(f"{dotted}.") and name.endswith(f".{key}")]
+    return [f"{dotted}.{key}", *(inside if key else ()), f"{dotted}.type", dotted]
 
 
 def complete(tree: Mapping, key: str, parent: str = "") -> dict[str, Any]:
@@ -177,14 +163,14 @@ def check_values(component: Any, values: Mapping[str, Any], label: str) -> None:
     hints = annotations_of(component)
     for name, value in values.items():
         if name in hints and not fits(hints[name], value):
-            raise OfhkitError(f"{label}: {name} must be {describe(hints[name])}, got {value!r}")
+            raise OfhkitError(f"{label}: {name} must be {describe(hints[name])}, got {value!r}", key=name)
         low = 1 if name in _AT_LEAST_ONE else 0 if name in _NOT_NEGATIVE else None
         if low is not None and any(number < low for number in _numbers(value)):
-            raise OfhkitError(f"{label}: {name} must be {low} or more, got {value!r}")
+            raise OfhkitError(f"{label}: {name} must be {low} or more, got {value!r}", key=name)
         if name in _AT_LEAST_ONE and value in ((), []):
-            raise OfhkitError(f"{label}: {name} must not be empty")
+            raise OfhkitError(f"{label}: {name} must not be empty", key=name)
         if name in _AT_MOST and any(number > _AT_MOST[name] for number in _numbers(value)):
-            raise OfhkitError(f"{label}: {name} must be {_AT_MOST[name]} or less, got {value!r}")
+            raise OfhkitError(f"{label}: {name} must be {_AT_MOST[name]} or less, got {value!r}", key=name)
 
 
 def annotations_of(component: Any) -> dict[str, Any]:

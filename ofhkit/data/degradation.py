@@ -41,7 +41,8 @@ class RandomRectangle:
 
     def __init__(self, min_area: int = MIN_HOLE, max_area: int = MAX_HOLE, min_side: int = 3):
         if not 0 < min_area <= max_area:
-            raise OfhkitError(f"RandomRectangle: need 0 < min_area <= max_area, got {min_area} and {max_area}")
+            message = f"RandomRectangle: need 0 < min_area <= max_area, got {min_area} and {max_area}"
+            raise OfhkitError(message, key="min_area")
         self.min_area, self.max_area, self.min_side = min_area, max_area, min_side
 
     def __call__(self, keys: Tensor, seed: int, size: int) -> Tensor:

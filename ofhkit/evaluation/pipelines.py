@@ -179,7 +179,7 @@ def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:
     try:
         model = load_model(file, device)
     except OfhkitError as error:
-        which = "" if str(file) in str(error) else f"{file}: "
+        which = f"{file}: " if error.path is None else ""
         imports = config.get("custom_imports")  # a stored configuration is data: it imports nothing by itself
         plugin = f". It was trained with a plugin: --plugins {','.join(imports)}" if imports else ""
         raise OfhkitError(f"{which}{error}{plugin}") from None

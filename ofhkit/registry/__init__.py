@@ -76,7 +76,7 @@ class Registry(mm.Registry):
         hint = did_you_mean(key, self.names())
         hint += "" if "mean" in hint else "; a plugin that is not installed is named with --plugins or custom_imports"
         left_out = "".join(f"; plugin {n!r} is left out: {why}" for n, why in plugins.broken().items())
-        raise OfhkitError(f"unknown {self.name} {key!r}; {hint}{left_out}")
+        raise OfhkitError(f"unknown {self.name} {key!r}", key="type", remedy=f"{hint}{left_out}")
 
     def __contains__(self, key: object) -> bool:
         self.import_from_location()
@@ -162,7 +162,8 @@ def check_arguments(
     if not open_ended:
         for name in arguments:
             if name not in named:
-                raise OfhkitError(f"{label} takes no argument {name!r}; {did_you_mean(name, [*named, *beside])}")
+                hint = did_you_mean(name, [*named, *beside])
+                raise OfhkitError(f"{label} takes no argument {name!r}", key=name, remedy=hint)
     missing = [] if partial else [n for n, p in named.items() if p.default is p.empty and n not in arguments]
     if missing:
         raise OfhkitError(f"{label} needs the argument {missing[0]!r}")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ofhkit.errors import OfhkitError, did_you_mean
+from ofhkit.errors import Note, OfhkitError, did_you_mean
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, transform_points
 from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
@@ -155,10 +155,8 @@ class Restorer:
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             return Outcome(picture, mask=mask, error=f"it could not be processed ({reason})", notes=picture.notes)
         if max(areas) > MAX_HOLE:
-            notes.append(
-                f"warning: the hole covers {max(areas)} of 256 low-resolution pixels, more than the {MAX_HOLE} "
-                "that the models are trained for"
-            )
+            text = f"the hole covers {max(areas)} of 256 low-resolution pixels, more than the {MAX_HOLE} "
+            notes.append(Note(f"{text}that the models are trained for", "warning"))
         return _Plan(picture, kind, mask, rgb, solid, matrices, scores, seen, (*picture.notes, *notes))
 
     def _locate(

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ofhkit.errors import OfhkitError
+from ofhkit.errors import OfhkitError, is_warning
 from ofhkit.restoration.pictures import Picture, is_still, read_pictures
 from ofhkit.restoration.restorer import Outcome, Restorer
 from ofhkit.restoration.sources import Names, Source, collect
@@ -163,7 +163,7 @@ def _lines(name: str, outcome: Outcome, writer: Writer) -> list[str]:
     failed = [f"{name}: failed: {outcome.error}"] if outcome.error else []
     if not failed and not is_video(outcome.picture.path):
         failed = [f"{name}: {writer.out / writer.rows[-1]['output']}"]
-    return failed + [f"{name}: {note}" for note in outcome.notes if note.startswith("warning")]
+    return failed + [f"{name}: {note}" for note in outcome.notes if is_warning(note)]
 
 
 def _tell(lines: Iterable[str]) -> None:

@@ -154,10 +154,10 @@ def on_main(function: Callable[[], T]) -> T:
         try:
             answer[0] = function()
         except OfhkitError as error:
-            answer[1] = str(error)
+            answer[1] = error
     dist.broadcast_object_list(answer, src=0, group=_job.get("waiting"), device=torch.device("cpu"))
     if answer[1] is not None:
-        raise OfhkitError(answer[1])
+        raise answer[1]
     return answer[0]
 
 

@@ -30,7 +30,7 @@ class FitStage(Stage):
     def __init__(self, trains: Literal["upsampler", "inpainter"] = "upsampler", batch_size: int = 256):
         super().__init__(iterations=1, batch_size=batch_size)
         if trains not in PIPELINE:
-            raise OfhkitError(f"stage FitStage: trains one of {', '.join(PIPELINE)}, got {trains!r}")
+            raise OfhkitError(f"stage FitStage: trains one of {', '.join(PIPELINE)}, got {trains!r}", key="trains")
         self.trains, self.shared = trains, trains == "inpainter"
 
     def needed(self, model: Mapping[str, Any]) -> bool:

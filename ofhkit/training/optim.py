@@ -74,7 +74,8 @@ def _component(registry: Any, cfg: Mapping[str, Any], what: str) -> tuple[Any, s
     name = arguments.pop("type", None)
     kind = registry.module_dict.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise OfhkitError(f"unknown {what} {name!r}; {did_you_mean(str(name), registry.module_dict)}")
+        hint = did_you_mean(str(name), registry.module_dict)
+        raise OfhkitError(f"unknown {what} {name!r}", key=f"{what}.type", remedy=hint)
     return kind, f"{what} {name!r}", arguments
 
 
@@ -117,7 +118,7 @@ def check_training(
         check_arguments(nn.utils.clip_grad_norm_, {"parameters": None, **clip_grad}, "clip_grad", beside=())
         check_values(nn.utils.clip_grad_norm_, clip_grad, "clip_grad")
         if clip_grad["max_norm"] <= 0:
-            raise OfhkitError(f"clip_grad: max_norm must be more than 0, got {clip_grad['max_norm']}")
+            raise OfhkitError(f"clip_grad: max_norm must be more than 0, got {clip_grad['max_norm']}", key="max_norm")
     for cfg in optimizers:
         optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], cfg)
         build_schedulers(scale_schedule(schedule, 1.0, iterations), OptimWrapper(optimizer))

@@ -102,13 +102,13 @@ class Stage(nn.Module, ABC):
         name = type(self).__name__
         for key, value in (("iterations", iterations), ("batch_size", batch_size)):
             if not isinstance(value, int) or value < 1:
-                raise OfhkitError(f"stage {name}: {key} must be a positive whole number, got {value!r}")
+                raise OfhkitError(f"stage {name}: {key} must be a positive whole number, got {value!r}", key=key)
         if not 0 <= freeze_bn <= 1:
-            raise OfhkitError(f"stage {name}: freeze_bn is a share between 0 and 1, got {freeze_bn}")
+            raise OfhkitError(f"stage {name}: freeze_bn is a share between 0 and 1, got {freeze_bn}", key="freeze_bn")
         if not 0 <= average < 1:
-            raise OfhkitError(f"stage {name}: average is a decay from 0 to below 1, got {average}")
+            raise OfhkitError(f"stage {name}: average is a decay from 0 to below 1, got {average}", key="average")
         if save not in ("last", "best"):
-            raise OfhkitError(f"stage {name}: save is 'last' or 'best', got {save!r}")
+            raise OfhkitError(f"stage {name}: save is 'last' or 'best', got {save!r}", key="save")
         self.iterations, self.batch_size, self.schedule, self.clip_grad = iterations, batch_size, schedule, clip_grad
         self.freeze_bn, self.average, self.save = freeze_bn, average, save
         self.hooks = {key: hook for key, hook in (hooks or {}).items() if hook is not None}

@@ -128,11 +128,13 @@ class UpsamplerStage(Stage):
         self.discriminator_optimizer = discriminator_optimizer or self.optimizer
         self.margin, self.lead, self.folds = margin, lead, cross_fit
         if cross_fit != 0 and cross_fit < 2:
-            raise OfhkitError(f"stage UpsamplerStage: cross_fit is 0 or at least 2 folds, got {cross_fit}")
+            raise OfhkitError(
+                f"stage UpsamplerStage: cross_fit is 0 or at least 2 folds, got {cross_fit}", key="cross_fit"
+            )
         check_training([self.discriminator_optimizer], None, iterations)
         for name, value in (("margin", margin), ("lead", lead)):
             if value is not None and not 0 <= value <= 1:
-                raise OfhkitError(f"stage UpsamplerStage: {name} must lie between 0 and 1, got {value}")
+                raise OfhkitError(f"stage UpsamplerStage: {name} must lie between 0 and 1, got {value}", key=name)
 
     def spec(self, context: Context) -> dict[str, Any]:
         return {

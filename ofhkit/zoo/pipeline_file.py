@@ -62,8 +62,9 @@ def open_pipeline(path: Path) -> tuple[FaceHallucinator, dict[str, Tensor], dict
         load_strictly(model, tensors, str(path))
         _check_answer(model.eval())
     except OfhkitError as error:
-        text = str(error)
-        raise OfhkitError(text if str(path) in text else f"{path}: its header cannot be used: {text}") from None
+        if error.path is not None:
+            raise
+        raise OfhkitError(f"{path}: its header cannot be used: {error}", path=path) from None
     return model, tensors, header
 
 

@@ -53,7 +53,9 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> st
             if names
         ]
         count = f"matched {matched}/{len(own)} tensors"
-        raise OfhkitError(f"{source} does not fit this {type(module).__name__}: {count}; {'; '.join(parts)}")
+        raise OfhkitError(
+            f"{source} does not fit this {type(module).__name__}: {count}; {'; '.join(parts)}", path=source
+        )
     return f"matched {len(own)}/{len(own)} tensors"
 
 
@@ -70,7 +72,9 @@ def check_finite(tensors: Mapping[str, Tensor], source: str | Path) -> None:
     """
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.float().isfinite().all():
-            raise OfhkitError(f"{source}: the tensor {name!r} holds NaN or infinity; train again or get another file")
+            raise OfhkitError(
+                f"{source}: the tensor {name!r} holds NaN or infinity; train again or get another file", path=source
+            )
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
@@ -90,14 +94,14 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     path = Path(path)
     try:
         if not path.is_file():
-            raise OfhkitError(f"no weights {path}")
+            raise OfhkitError(f"no weights {path}", path=path)
         if path.stat().st_size > _MAX_BYTES:
-            raise OfhkitError(f"{path} is larger than {_MAX_BYTES:,} bytes, which no weights of ofhkit are")
+            raise OfhkitError(f"{path} is larger than {_MAX_BYTES:,} bytes, which no weights of ofhkit are", path=path)
         with safe_open(str(path), framework="pt") as file:
             header = _header(path, (file.metadata() or {}).get(HEADER_KEY))
             tensors = {name: file.get_tensor(name) for name in file.keys() if name != "_"}  # noqa: SIM118
     except (SafetensorError, OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise OfhkitError(f"{path} is not a readable safetensors file ({first_line(error):.200})") from None
+        raise OfhkitError(f"{path} is not a readable safetensors file ({first_line(error):.200})", path=path) from None
     check_finite(tensors, path)
     return tensors, header
 
@@ -114,15 +118,15 @@ def _on_one_line(value: Any) -> Any:
 def _header(path: Path, text: str | None) -> dict:
     """What a file says of itself."""
     if text is None:
-        raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that ofhkit train wrote")
+        raise OfhkitError(f"{path} has no ofhkit header; name a model.safetensors that ofhkit train wrote", path=path)
     if len(text) > _MAX_HEADER:
-        raise OfhkitError(f"{path}: its header is longer than {_MAX_HEADER:,} characters")
+        raise OfhkitError(f"{path}: its header is longer than {_MAX_HEADER:,} characters", path=path)
     try:
         header = _on_one_line(json.loads(text))
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise OfhkitError(f"{path}: its header is no JSON object, or is nested too deep")
+        raise OfhkitError(f"{path}: its header is no JSON object, or is nested too deep", path=path)
     return header
 
 

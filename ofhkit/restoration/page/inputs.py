@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ofhkit.errors import OfhkitError
+from ofhkit.errors import OfhkitError, is_warning
 from ofhkit.files import asset
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.rendering.render import render_face
@@ -116,7 +116,7 @@ def open_file(path: str | Path, name: str | None = None, memory: int = MEMORY) -
     if outcome.error:
         raise OfhkitError(f"{label}: {outcome.error.split('; a square crop')[0]}; crop it square around one face")
     best = max(outcome.faces, key=lambda face: np.nan_to_num(face.score))
-    notes = tuple(note for note in outcome.notes if not note.startswith("warning"))
+    notes = tuple(note for note in outcome.notes if not is_warning(note))
     if len(outcome.faces) > 1:
         notes += ("the clearest one is shown",)
     face = best.lr if best.seen is None else best.seen

@@ -62,10 +62,7 @@ def similarity(source: Points, target: Points) -> Points:
 
 
 def transform_points(matrix: Points, points: Points) -> Points:
-    """Apply affine maps to points.
-
-    Shape:
-        matrix (..., 2, 3), points (..., K, 2) -> (..., K, 2); numpy or torch.
+    """Apply affine maps to points: matrix (..., 2, 3), points (..., K, 2) -> (..., K, 2); numpy or torch.
 
     >>> transform_points(np.array([[2., 0, 1], [0, 2, 0]]), np.array([[1., 1]])).tolist()
     [[3.0, 2.0]]
@@ -74,10 +71,7 @@ def transform_points(matrix: Points, points: Points) -> Points:
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """The similarity (or any affine map) that undoes ``matrix``.
-
-    Shape:
-        (..., 2, 3) -> (..., 2, 3)
+    """The similarity (or any affine map) that undoes ``matrix``: (..., 2, 3) -> (..., 2, 3).
 
     >>> invert(np.array([[2., 0, 4], [0, 2, 0]])).tolist()
     [[0.5, 0.0, -2.0], [0.0, 0.5, 0.0]]
@@ -87,15 +81,12 @@ def invert(matrix: np.ndarray) -> np.ndarray:
 
 
 def crop_matrix(points: np.ndarray, template: np.ndarray = DEFAULT_TEMPLATE, size: int = HR_SIZE) -> np.ndarray:
-    """Matrix from picture pixels to crop pixels for one face or many.
+    """Matrix from picture pixels to crop pixels for one face or many: points (..., 5, 2) -> (..., 2, 3).
 
     Args:
         points: five points in the picture.
         template: where they belong in a 128x128 crop; scaled along when ``size`` differs.
         size: side of the crop in pixels.
-
-    Shape:
-        points (..., 5, 2) -> (..., 2, 3)
 
     Raises:
         ValueError: the points coincide.

@@ -54,11 +54,7 @@ def nrmse(pred: Tensor, target: Tensor, normaliser: str = "outer_eyes", selected
 
 
 def iou(
-    pred_labels: Tensor,
-    target_labels: Tensor,
-    num_classes: int,
-    ignore: int | None = None,
-    mask: Tensor | None = None,
+    pred_labels: Tensor, target_labels: Tensor, num_classes: int, ignore: int | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """Intersection over union, averaged over the classes that occur in either map of an image.
 

@@ -93,12 +93,7 @@ class LRPSNR(PerImageMetric):
     optional = ("LRPSNR_hole",)
 
     def measure(
-        self,
-        lr: Tensor,
-        mask: Tensor,
-        lr_gt: Tensor,
-        completed: Tensor | None = None,
-        lr_filled: Tensor | None = None,
+        self, lr: Tensor, mask: Tensor, lr_gt: Tensor, completed: Tensor | None = None, lr_filled: Tensor | None = None
     ) -> dict[str, Tensor]:
         if completed is None:
             if lr_filled is None:

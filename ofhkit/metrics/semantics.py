@@ -31,11 +31,7 @@ class _Reader:
         reduce: what is kept of the network's output.
     """
 
-    def __init__(
-        self,
-        component: nn.Module | Mapping,
-        reduce: Callable[[Tensor], Tensor] = lambda output: output,
-    ):
+    def __init__(self, component: nn.Module | Mapping, reduce: Callable[[Tensor], Tensor] = lambda output: output):
         self.component = component
         self.network: nn.Module | None = None
         self.channels = 0  # of the output

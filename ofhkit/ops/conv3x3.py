@@ -79,11 +79,7 @@ def parameter_gradients(
 
 
 def mirrored(weight: Tensor) -> Tensor:
-    """The kernel that carries the output's gradient to the input.
-
-    Shape:
-        (O, C, k, k) -> (C, O, k, k)
-    """
+    """The kernel that carries the output's gradient to the input: (O, C, k, k) -> (C, O, k, k)."""
     return weight.flip(-1, -2).transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
 

@@ -12,10 +12,7 @@ from torch import Tensor, nn
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
-    """Repeat every pixel 2 x 2 times.
-
-    Shape:
-        (N, C, H, W) -> (N, C, 2H, 2W), any range.
+    """Repeat every pixel 2 x 2 times: (N, C, H, W) -> (N, C, 2H, 2W), any range.
 
     >>> upsample_nearest(torch.tensor([[[[1., 2.]]]])).tolist()
     [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]

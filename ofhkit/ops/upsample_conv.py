@@ -171,12 +171,7 @@ class UpsampleConv2d(nn.Conv2d):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        bias: bool = True,
-        implementation: str = "auto",
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, bias: bool = True, implementation: str = "auto"
     ) -> None:
         check_implementation(implementation)
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)

@@ -144,11 +144,7 @@ def _build(cfg: Any, *, registry: Registry, default_args: Mapping | None = None,
 
 
 def check_arguments(
-    component: Any,
-    arguments: Mapping[str, Any],
-    label: str,
-    partial: bool = False,
-    beside: tuple[str, ...] = ("type",),
+    component: Any, arguments: Mapping[str, Any], label: str, partial: bool = False, beside: tuple[str, ...] = ("type",)
 ) -> None:
     """Refuse keywords that ``component`` does not take and demand those it needs (not when ``partial``).
 

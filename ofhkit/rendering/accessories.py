@@ -32,11 +32,7 @@ def _ear_vertices() -> list[int]:
 
 
 def glasses(points: np.ndarray, lm: np.ndarray, camera: Camera, scene: Scene) -> Glasses:
-    """Draw a pair of glasses.
-
-    Shape:
-        - points: (V, 3) the person's mesh; lm: (68, 3) its landmarks, head space
-    """
+    """Draw a pair of glasses on the person's mesh (V, 3) and its landmarks (68, 3), head space."""
     half_width, half_height, power, line = _SHAPES[scene.glasses]
     half_width, half_height = half_width * scene.glasses_size, half_height * scene.glasses_size
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -79,11 +75,7 @@ def glasses(points: np.ndarray, lm: np.ndarray, camera: Camera, scene: Scene) ->
 
 
 def backdrop(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """Paint a background.
-
-    Shape:
-        - output: (3, RENDER_SIZE, RENDER_SIZE) float32 linear light
-    """
+    """Paint a background: (3, RENDER_SIZE, RENDER_SIZE) float32 linear light."""
     colors = linear(scene.background_colors)
     image = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
     image[:] = colors[0]

@@ -177,12 +177,7 @@ def eyeball(normals: np.ndarray, scene: Scene, noise: np.ndarray) -> np.ndarray:
 
 
 def teeth(points: np.ndarray, upper: bool, scene: Scene) -> np.ndarray:
-    """Color of the teeth.
-
-    Shape:
-        - points: (3, N) position on the mean head
-        - output: (3, N) float32
-    """
+    """Color of the teeth at points (3, N) of the mean head -> (3, N) float32."""
     stain = np.clip((scene.age - 20) / 70, 0, 1) * 0.6
     base = linear([232, 222 - 10 * stain, 206 - 34 * stain]) * np.float32(0.9 if upper else 0.75)
     x = np.abs(points[0])

@@ -12,13 +12,7 @@ import torch
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.registry import ROLES
-from ofhkit.testing.networks import (
-    ContractError,
-    check_discriminator,
-    check_inpainter,
-    check_prior,
-    check_upsampler,
-)
+from ofhkit.testing.networks import ContractError, check_discriminator, check_inpainter, check_prior, check_upsampler
 from ofhkit.testing.parts import (
     check_dataset,
     check_degradation,

@@ -34,10 +34,7 @@ class FaceDiscriminator(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: Sequence[int] = (32, 64, 128, 256, 512, 512),
-        out_channels: int = 64,
-        image_size: int = 128,
+        self, channels: Sequence[int] = (32, 64, 128, 256, 512, 512), out_channels: int = 64, image_size: int = 128
     ):
         super().__init__()
         widths = (3, *channels)

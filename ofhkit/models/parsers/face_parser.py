@@ -26,10 +26,7 @@ class Down(nn.Sequential):
     """Halve the side, then look once more."""
 
     def __init__(self, in_channels: int, out_channels: int):
-        super().__init__(
-            ConvBNReLU(in_channels, out_channels, stride=2),
-            ConvBNReLU(out_channels, out_channels),
-        )
+        super().__init__(ConvBNReLU(in_channels, out_channels, stride=2), ConvBNReLU(out_channels, out_channels))
 
 
 class Up(nn.Module):

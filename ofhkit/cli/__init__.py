@@ -1,7 +1,5 @@
 """The command ``ofhkit``: one module a subcommand; ``python tools/NAME.py`` in a checkout is the same."""
 
-from __future__ import annotations
-
 import re
 import sys
 from importlib import import_module

@@ -50,8 +50,6 @@ What it promises:
 {promise}
 """
 
-from __future__ import annotations
-
 {imports}
 
 

@@ -1,7 +1,5 @@
 """Short trainings with several weights of losses, scored on validation faces."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

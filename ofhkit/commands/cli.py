@@ -1,7 +1,5 @@
 """What the command-line tools share: arguments that mean the same everywhere, and errors without tracebacks."""
 
-from __future__ import annotations
-
 import argparse
 import errno
 import io

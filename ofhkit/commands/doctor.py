@@ -1,7 +1,5 @@
 """What is wrong with an installation, and the command that fixes it. Nothing is changed and nothing is downloaded."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Completing photographs, measured on faces of a pack whose holes are painted at 128x128, before anything is shrunk."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

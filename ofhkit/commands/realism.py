@@ -1,7 +1,5 @@
 """How real rendered faces are: the same networks trained on rendered and on as many real faces, tested on real ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Configurations for people: all values with their origins, what two of them differ in, what is wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

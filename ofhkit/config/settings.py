@@ -1,7 +1,5 @@
 """The plain settings of a configuration: ``runtime``, ``data`` and ``evaluation``, with their defaults."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Writing a pack piece by piece, so that a killed job goes on where it stopped and ends with the same bytes."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

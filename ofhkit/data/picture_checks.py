@@ -1,7 +1,5 @@
 """What a picture file says of itself, checked before anything of its size is held or decoded."""
 
-from __future__ import annotations
-
 from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin

@@ -1,7 +1,5 @@
 """Pictures of a folder or of a zip, read by name and decoded whole or not at all."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile

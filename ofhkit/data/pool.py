@@ -1,7 +1,5 @@
 """A few light processes that map a function over items, in order."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

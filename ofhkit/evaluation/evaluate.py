@@ -1,7 +1,5 @@
 """Scoring what predicts faces on a data set: the same few lines for validation, for tables and for sweeps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

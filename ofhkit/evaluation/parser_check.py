@@ -1,7 +1,5 @@
 """Is a parser right on real faces? Without pixel labels: its labels at points whose place in the face is known."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

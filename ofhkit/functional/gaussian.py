@@ -9,8 +9,6 @@ a system of the hole's size only. A second image y that belongs to the face (the
 face: E[y | x_K] = m_y + W' (x - m) with W = C^-1 Cov(x, y). Images are flattened, channels first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

@@ -4,8 +4,6 @@ Reference: H. R. Sheikh, A. C. Bovik, "Image information and visual quality", IE
 pixel-domain form (vifp): four scales, Gaussian windows of 17, 9, 5 and 3, noise variance 2 on grey values 0..255.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """How near a hallucinated face is to the true one, pixel by pixel and as a network sees it."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

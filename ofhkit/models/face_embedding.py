@@ -7,8 +7,6 @@ the 5.6 M weights in 8 bits. Trained on about three million pictures of 7,485 pe
 It is for measuring only: no loss uses it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ The data gradient of a 3x3 convolution is a 3x3 convolution of the output's grad
 kernel. The weight's gradient is the forward pass transposed: as few products, summed over all tiles.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ network (:class:`ofhkit.training.optim.Wrapper`), which stays right when sub-net
 twice or frozen in between; no network is wrapped, so the names in checkpoints are the same for any number of processes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

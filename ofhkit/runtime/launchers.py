@@ -1,7 +1,5 @@
 """How a process learns its place in a job: from the environment that torchrun, Slurm or MPI leave it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

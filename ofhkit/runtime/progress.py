@@ -1,7 +1,5 @@
 """What is printed while a job runs: the log's lines, and a bar with ETA on a terminal (plain lines in a file)."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import sys

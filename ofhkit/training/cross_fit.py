@@ -5,8 +5,6 @@ holes that are filled too well. So the faces are dealt into folds, and each is c
 folds. What is delivered, and validated, is fitted to all faces.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The stage of networks that are fitted in one pass over the faces instead of being optimised."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Hooks that keep a training whole: checkpoints, NaN, averaged and best weights, frozen normalisation."""
 
-from __future__ import annotations
-
 import copy
 import json
 import time

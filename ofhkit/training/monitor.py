@@ -1,7 +1,5 @@
 """What a person who waits wants to see: progress lines, scores, sample grids, remarks; and where scalars go."""
 
-from __future__ import annotations
-
 import math
 import os
 import sys

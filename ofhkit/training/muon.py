@@ -5,8 +5,6 @@ layers in neural networks", 2024; the update's size is that of J. Liu et al., "M
 arXiv 2502.16982, 2025, Equation 4. torch's own Muon takes matrices only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

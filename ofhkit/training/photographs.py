@@ -1,7 +1,5 @@
 """What restoring photographs learns: the prior at 128x128 in one pass, then a small network on its completions."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

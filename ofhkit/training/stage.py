@@ -1,7 +1,5 @@
 """What a stage of a training is: one network that learns from batches, and what its result depends on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from abc import ABC, abstractmethod

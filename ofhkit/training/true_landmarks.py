@@ -1,7 +1,5 @@
 """What the frozen landmark network says of the true faces: asked once before a long training, not in each iteration."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A release is one safetensors file under ``ofhkit/assets/zoo``. Its header holds 
 configurations, scale, the template that faces are aligned to, what it was trained on, its scores and its licence.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import cast
 

@@ -1,7 +1,5 @@
 """The inpainter that fills the holes of photographs at 128x128, from the file that ships or from one of yours."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 What a header says is held against kinds and ranges, and the network, while it is built, against the tensors beside it.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path

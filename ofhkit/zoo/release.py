@@ -1,7 +1,5 @@
 """How a release file is made from a finished run."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ what differs as well: ``ofhnet_synthetic+upsampler=FSRCNN``. Another budget, see
 in ``before-N``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

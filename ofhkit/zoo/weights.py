@@ -1,7 +1,5 @@
 """Weights as safetensors, with a JSON header that says what they are; loaded strictly, and never believed unchecked."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

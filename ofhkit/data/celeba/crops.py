@@ -1,7 +1,5 @@
 """From picture files to aligned crops: read, decode, warp."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -8,8 +8,6 @@ Differs from the papers: it is none of them as a whole; the trunk sees cells of 
 they lie.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

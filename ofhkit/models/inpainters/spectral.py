@@ -9,8 +9,6 @@ another. The components hold low frequencies only, and the mirror image of a fac
 horizontal frequencies are independent, and every component has half of the numbers. They are stored in 8 bits.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -28,7 +28,7 @@ def main() -> None:
 
     import numpy as np
     import torch
-    from ofhkit.functional.grids import face_grid
+    from ofhkit.functional.images import face_grid
     from PIL import Image
 
     from ofhkit.errors import OfhkitError, did_you_mean

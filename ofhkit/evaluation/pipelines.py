@@ -67,7 +67,7 @@ class Pipeline:
 def resolve_data(config: Any, data_root: str | Path | None) -> None:
     """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
     dataset = _point(config, data_root)
-    if "root" in dataset:
+    if dataset.get("type") == "PackedFaces" and "root" in dataset:  # others read folders of their own
         dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"])))
 
 

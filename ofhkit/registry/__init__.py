@@ -206,7 +206,7 @@ DATASETS = Registry(
     "dataset",
     "data.dataset",
     parent=mm.DATASETS,
-    locations=("ofhkit.data.image_folder", "ofhkit.data.packed", "ofhkit.rendering"),
+    locations=("ofhkit.data.image_folder", "ofhkit.data.packed", "ofhkit.rendering", "ofhkit.restoration.photo_folder"),
 )
 DEGRADATIONS = Registry(
     "degradation",

@@ -15,11 +15,13 @@ from ofhkit.ops import (
     UpsampleConv2d,
     UpsampledBatchNorm2d,
     fold,
+    native_conv,
     norm_relu_upsample,
     set_implementation,
     upsample_conv2d,
 )
 from ofhkit.ops.autotune import usable
+from ofhkit.ops.layouts import phase_kernel
 from ofhkit.ops.upsample_conv import ways
 
 LAYERS = ((64, 64, 16), (64, 64, 32), (64, 64, 64), (256, 128, 16), (128, 64, 32))  # C, O, side; at inference, k = 3
@@ -159,6 +161,8 @@ def convolutions(x: Tensor, weight: Tensor, compiled: bool) -> dict[str, Callabl
     """Return the implementations of nearest x2 + convolution that can run on ``x``."""
     names = ["plain", "phase", *(["triton", *(["nine"] if weight.shape[-1] == 3 else [])] if usable(x) else [])]
     calls = {name: lambda name=name: upsample_conv2d(x, weight, None, name) for name in names}
+    if native_conv.suits(x, phase_kernel(weight), None, transposed=True):
+        calls["25 products for 4 pixels, C"] = lambda: upsample_conv2d(x, weight)
     if compiled:
         calls["plain, torch.compile"] = torch.compile(lambda: upsample_conv2d(x, weight, None, "plain"))
     return {name: _both(call, (x, weight)) for name, call in calls.items()}

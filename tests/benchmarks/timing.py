@@ -37,6 +37,7 @@ class Table:
 def environment(device: torch.device) -> dict:
     """Return what a reader must know to compare numbers."""
     found = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": processor_name()}
+    found["vectors"] = torch.backends.cpu.get_cpu_capability()
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)
     found["load average"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else "unknown"

@@ -1,5 +1,7 @@
 """The one exception a user is meant to read, and the sentence that helps against typos."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
 from pathlib import Path

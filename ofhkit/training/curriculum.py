@@ -123,7 +123,7 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
     plan = plan_stages(config, options.budget)
     what = f"{len(train)} training faces of {train.metainfo['name']}"
     log.info("%s: %s, device %s, budget %g", name, what, device, options.budget)
-    _place(plan, config.model)
+    place_stages(plan, config.model)
     for key, stage in plan.items():
         load_from = config.get("load_from") if key == list(plan)[-1] else None
         context = _find_or_run(stage, context, name, options, load_from)
@@ -188,7 +188,7 @@ def plan_stages(config: Any, budget: float = 1.0) -> dict[str, Stage]:
     return plan
 
 
-def _place(plan: Mapping[str, Stage], model: Mapping[str, Any]) -> None:
+def place_stages(plan: Mapping[str, Stage], model: Mapping[str, Any]) -> None:
     """Tell each stage where it stands among all, for the clock: faces times what the networks they meet multiply."""
     work = []
     for stage in plan.values():

@@ -12,9 +12,11 @@ from celeba_maker import MadeCelebA
 from curriculum_maker import ENVIRONMENT, OFHNET, command, write_config
 from safetensors.numpy import load_file
 
+from ofhkit.config import load_config
+from ofhkit.config.check import complete
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.compare import compare
-from ofhkit.training.curriculum import Options, _is_done, train
+from ofhkit.training.curriculum import Options, _is_done, place_stages, plan_stages, train
 from ofhkit.zoo import load_model
 from ofhkit.zoo.weights import load_weights, save_weights
 
@@ -103,6 +105,19 @@ def test_methods_share_the_inpainter_and_the_table_has_every_row(trained, faces,
     assert stored["protocol"]["num_images"] == 8
     assert all(isinstance(row[m], float) for row in rows for m in ("PSNR", "SSIM"))
     assert (tmp_path / "table1.md").read_text() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ma_celeba", "ofhnet_plus_celeba", "ofhnet_synthetic"])
+def test_each_stage_knows_its_place_and_about_what_follows(name):
+    config = load_config(name)
+    config.model = complete(config.model, "model")
+    plan = plan_stages(config, 0.01)
+    place_stages(plan, config.model)
+    places = [(stage.place, stage.later) for stage in plan.values()]
+    assert [place for place, _ in places] == [f"stage {i + 1} of {len(plan)}" for i in range(len(plan))]
+    assert places[-1][1] == 0
+    assert all(later >= 0 for _, later in places)
+    assert name != "ofhnet_synthetic" or places[0][1] > places[1][1] / 2 > 0
 
 
 @pytest.mark.slow

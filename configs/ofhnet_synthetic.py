@@ -18,4 +18,3 @@ model = dict(
     landmark_prior=dict(channels=(16, 32, 32, 64, 128)),
     losses=dict(adversarial=dict(weight=0.00003)),
 )
-stages = dict(upsampler=dict(lead=None))

@@ -17,7 +17,7 @@ from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 from ofhkit.cli import main
 from ofhkit.commands import cli
 from ofhkit.config import load_config, parse_options
-from ofhkit.config.load import shipped_configs
+from ofhkit.config.find import shipped_configs
 from ofhkit.registry import plugins
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -108,6 +108,17 @@ def test_a_path_that_cannot_be_used_is_one_sentence(number, capsys):
     assert said.count("\n") == 1
 
 
+def test_a_configuration_that_is_not_there_is_said_before_torch_is_imported():
+    code = (
+        "import sys; from ofhkit.cli import train; from ofhkit.errors import OfhkitError\n"
+        "sys.argv = ['train', 'configs/ofhnet_syntetic.py']\n"
+        "try: train.main()\n"
+        "except OfhkitError as error: print(error, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOOLS.parent)
+    assert found.stdout.endswith("did you mean 'ofhnet_synthetic.py'? False\n")
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [

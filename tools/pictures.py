@@ -28,13 +28,13 @@ def main() -> None:
 
     import numpy as np
     import torch
-    from ofhkit.functional.images import face_grid
     from PIL import Image
 
     from ofhkit.errors import OfhkitError, did_you_mean
     from ofhkit.export import sample
     from ofhkit.files import asset
     from ofhkit.functional.image_quality import psnr
+    from ofhkit.functional.images import face_grid
     from ofhkit.functional.resample import downsample_cubic
     from ofhkit.models.inference import faster, run_batches
     from ofhkit.restoration import MaskOptions, Restorer, to_picture

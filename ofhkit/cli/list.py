@@ -35,7 +35,7 @@ def _components(role: str | None) -> None:
 
 
 def _models() -> None:
-    from ofhkit.config.load import shipped_configs
+    from ofhkit.config.find import shipped_configs
     from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, ParsingIoU
     from ofhkit.zoo import DEFAULT_MODEL, zoo
     from ofhkit.zoo.weights import load_weights
@@ -61,7 +61,7 @@ def _models() -> None:
 def _configs() -> None:
     import ast
 
-    from ofhkit.config.load import shipped_configs
+    from ofhkit.config.find import shipped_configs
 
     for name, path in shipped_configs().items():
         first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]

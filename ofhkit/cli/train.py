@@ -10,6 +10,7 @@ Goes on by itself where it was stopped. Stages that methods share are trained on
 from pathlib import Path
 
 from ofhkit.commands.cli import Parser, common, factor, launcher, whole
+from ofhkit.config.find import existing, find_config
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     again.add_argument("--resume", action="store_true", help="go on where a run was stopped (the default)")
     again.add_argument("--fresh", action="store_true", help="start anew; earlier results are set aside")
     args = parser.parse_args()
+    existing(find_config(args.config))  # before torch is imported
 
     from ofhkit.config import parse_options
     from ofhkit.runtime.distributed import processes

@@ -17,34 +17,11 @@ from typing import Any
 from mmengine import Config
 
 from ofhkit.config.check import OPEN, ROLE_OF_KEY, check, role_of
+from ofhkit.config.find import existing, find_config
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import beside
 from ofhkit.registry import parameters, plugins
 
 Origins = dict[str, str]
-
-
-def shipped_configs() -> dict[str, Path]:
-    """Configurations that ship with the package: name -> file, in alphabetical order.
-
-    >>> shipped_configs()['ofhnet_synthetic'].name
-    'ofhnet_synthetic.py'
-    """
-    found = (path for path in beside("configs").rglob("*.py") if path.parent.name != "_base_")
-    return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
-
-
-def find_config(name: str | Path, folder: Path = Path()) -> Path:
-    """The file that a configuration's name means: a path from ``folder`` on, or one that ships.
-
-    A name without folders, and a path that begins with ``configs``, find what ships with the package.
-    """
-    path = folder / name
-    parts = Path(name).parts
-    if path.is_file() or path.suffix not in ("", ".py") or not (len(parts) == 1 or parts[0] in ("configs", "_base_")):
-        return path
-    inside = beside("configs") / Path(*parts[parts[0] == "configs" :])
-    return inside if inside.is_file() else shipped_configs().get(path.stem, path)
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -138,11 +115,7 @@ def _literal(text: str) -> Any:
 
 
 def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
-    path = path.resolve()
-    if not path.is_file():
-        there = [p.name for p in path.parent.glob("*.py")] if path.suffix == ".py" else shipped_configs()
-        near = did_you_mean(path.name, there) if path.parent.is_dir() else ""
-        raise OfhkitError(f"no configuration file {path}; {near or 'the folder does not exist'}")
+    path = existing(path)
     if path in chain:
         raise OfhkitError(f"{path}: _base_ refers back to itself through {' -> '.join(p.name for p in chain)}")
     try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ofhkit.restoration.salt_and_pepper import strips
+
 __all__ = ["find_damage"]
 
 FLAT = 3  # grey levels that a block may vary in: JPEG's ripple
@@ -133,14 +135,17 @@ def _dropouts(rgb: np.ndarray) -> np.ndarray:
     """Spots, quite black or quite white, far from the mean of the pixels around; one spot alone is no damage."""
     black, white = (rgb <= 2).all(-1), (rgb >= 253).all(-1)
     largest = LARGEST_DROPOUT if (black | white).mean() < 0.15 else 5 * LARGEST_DROPOUT
-    dropouts = _small(black, largest) | _small(white, largest)
-    known = (~dropouts).astype(np.float32)
-    weight = cv2.blur(known, (5, 5))
-    dropouts &= weight > 1e-3
     least = 80 if min(rgb.shape[:2]) <= 32 else 40
-    for band in cv2.split(rgb):  # one at a time, for the sake of memory
-        mean = cv2.blur(band * known, (5, 5))[dropouts] / weight[dropouts]
-        dropouts[dropouts] = np.abs(band[dropouts] - mean) > least
+    dropouts = np.zeros_like(black)
+    for around, part, inside in strips(len(rgb), largest + 2):  # what is cut off at its rim is too large
+        spots = _small(black[around], largest) | _small(white[around], largest)
+        known = (~spots).astype(np.float32)
+        weight = cv2.blur(known, (5, 5))[inside]
+        spots = spots[inside] & (weight > 1e-3)
+        for band in cv2.split(rgb[around]):
+            mean = cv2.blur(band * known, (5, 5))[inside][spots] / weight[spots]
+            spots[spots] = np.abs(band[inside][spots] - mean) > least
+        dropouts[part] = spots
     return dropouts if dropouts.sum() >= max(2, FEWEST_DROPOUTS * dropouts.size) else np.zeros_like(dropouts)
 
 

@@ -103,8 +103,9 @@ def draw_overlay(rgb: np.ndarray, mask: np.ndarray, matrices: np.ndarray) -> np.
     (128, 128, 3)
     """
     factor = max(1, 128 // max(rgb.shape[:2]))
-    rgb, mask = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, mask))
-    out = np.ascontiguousarray(rgb if factor > 1 else rgb.copy())
+    if factor > 1:
+        rgb, mask = (x.repeat(factor, 0).repeat(factor, 1) for x in (rgb, mask))
+    out = rgb.copy()
     for band, red in enumerate(RED):
         tint = np.rint(0.45 * np.arange(256) + 0.55 * red).astype(np.uint8)
         out[..., band] = np.where(mask, tint[out[..., band]], out[..., band])

@@ -72,7 +72,7 @@ def crop_and_downsample(rgb: np.ndarray, mask: np.ndarray, matrix: np.ndarray | 
     crop = rgb if plain else warp(rgb, matrix)
     cover = np.zeros((HR_SIZE, HR_SIZE), np.uint8)
     if mask.any():
-        full = (mask * 255).astype(np.uint8)
+        full = mask * np.uint8(255)
         cover = full if plain else _warp_mask(full, matrix)
         crop = cv2.inpaint(np.ascontiguousarray(crop), (cover > 2).astype(np.uint8), 3, cv2.INPAINT_TELEA)
     block = HR_SIZE // LR_SIZE

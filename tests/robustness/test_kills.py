@@ -56,7 +56,8 @@ class Killer:
 
     def _kill(self, job: Job, folder: Path) -> bool:
         """At a random moment, or, every other time, in the first save after it; False if it has ended before."""
-        moment = time.monotonic() + self.draw.uniform(self.first * 0.9, self.last)
+        half = (self.first + self.last) / 2  # so that a run, which goes on where it was, is killed several times
+        moment = time.monotonic() + self.draw.uniform(self.first * 0.9, half)
         wants_save = self.draw.random() < 0.5
         while time.monotonic() < moment or (wants_save and not (saving := list(folder.rglob(".*.tmp")))):
             if not job.running:

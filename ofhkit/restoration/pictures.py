@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -73,16 +77,22 @@ def _video(path: Path, file: BinaryIO, every: int, memory: int) -> Iterator[Pict
         start.startswith(_STARTS) or start[4:8] in _ATOMS
     ):  # a list of other files is no video, though FFmpeg opens it
         raise OfhkitError("not a video in a format that is understood")
-    frames = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    complaints: list[str] = []
+    with _heard(complaints):
+        frames = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         width, height, announced = (int(frames.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH,
             cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_COUNT))  # fmt: skip
         check_size(width, height, memory, _VIDEO_WEIGHT)
         number = 0
-        while frames.grab():
+        while True:
+            with _heard(complaints):
+                if not frames.grab():
+                    break
             number += 1
             if (number - 1) % every == 0:
-                good, frame = frames.retrieve()
+                with _heard(complaints):
+                    good, frame = frames.retrieve()
                 if not good:
                     raise OfhkitError(f"frame {number:,} cannot be decoded: the video is damaged")
                 name = f"{path.stem}_{number:05d}"
@@ -95,3 +105,21 @@ def _video(path: Path, file: BinaryIO, every: int, memory: int) -> Iterator[Pict
     spare = 0 if exact else announced // 20 + 1  # where FFmpeg guesses from duration and rate
     if announced - number > spare:
         raise OfhkitError(f"only {number:,} of its {announced:,} frames can be read: the video is torn")
+    if complaints:
+        raise OfhkitError(f"some of its {number:,} frames are damaged, their decoder says: {complaints[0][:200]}")
+
+
+@contextmanager
+def _heard(complaints: list[str]) -> Iterator[None]:
+    """Keep the errors that FFmpeg conceals and only prints: OpenCV hands them on to nobody."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            complaints += file.read(2**16).decode("utf-8", "replace").splitlines()

@@ -173,6 +173,19 @@ def test_a_video_whose_middle_is_damaged_fails(tmp_path, good, restorer):
     assert found[-1]["status"] == "restored"
 
 
+@pytest.mark.parametrize(("name", "code"), [("a.avi", "FFV1"), ("a.mp4", "mp4v")])
+def test_damage_that_the_decoder_conceals_is_no_success(tmp_path, name, code, capfd):
+    data = bytearray(film(tmp_path / name, code))
+    assert len(list(read_pictures(tmp_path / name))) == 30
+    at = data.index(b"mdat" if code == "mp4v" else b"movi") + (1500 if code == "mp4v" else 200)
+    data[at : at + 3] = b"\x5a\xa5\x33"
+    (tmp_path / name).write_bytes(data)
+    reading = read_pictures(tmp_path / name)
+    with pytest.raises(OfhkitError, match="some of its 30 frames are damaged, their decoder says: "):
+        assert [next(reading).frame for _ in range(31)]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_list_of_other_files_is_no_video(tmp_path):
     film(tmp_path / "a.avi")
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\na.avi\n#EXT-X-ENDLIST\n")

@@ -31,8 +31,8 @@ class Killer:
 
     def measure(self, started: Path) -> None:
         """Let the command end once; ``started`` exists as soon as it has begun to write."""
-        start = time.monotonic()
         job = self._start()
+        start = time.monotonic()
         while not started.exists() and job.running:
             time.sleep(0.01)
         self.first = time.monotonic() - start

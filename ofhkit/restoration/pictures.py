@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -106,7 +107,8 @@ def _video(path: Path, file: BinaryIO, every: int, memory: int) -> Iterator[Pict
     if announced - number > spare:
         raise OfhkitError(f"only {number:,} of its {announced:,} frames can be read: the video is torn")
     if complaints:
-        raise OfhkitError(f"some of its {number:,} frames are damaged, their decoder says: {complaints[0][:200]}")
+        said = re.sub(" @ 0x[0-9a-f]+", "", complaints[0])
+        raise OfhkitError(f"some of its {number:,} frames are damaged, their decoder says: {said[:200]}")
 
 
 @contextmanager

@@ -24,9 +24,9 @@ class Counts(dict):
     """
 
     def __init__(self, request, name: str, kept: bool):
-        self.cache, self.name, self.kept = request.config.cache, name, kept
-        self.key, self.start = f"robustness/{name}", time.monotonic()
-        super().__init__({"cases": 0, **(self.cache.get(self.key, None) or {})} if kept else {"cases": 0})
+        self.name, self.kept, self.start = name, kept, time.monotonic()
+        self.key, self.cache = f"robustness/{name}", request.config.cache if kept else None
+        super().__init__({"cases": 0, **((kept and self.cache.get(self.key, None)) or {})})
 
     def add(self, **more: float) -> None:
         """Count more of something; ``_`` stands for a blank, and ``most_`` keeps the largest."""

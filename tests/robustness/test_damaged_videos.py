@@ -14,7 +14,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.restoration import read_pictures
 
 CODECS = {"FFV1": "a.avi", "mp4v": "a.mp4", "MJPG": "b.avi", "VP80": "a.webm", "VP90": "b.webm"}
-UNNOTICED = {"FFV1": 0, "mp4v": 0.15, "MJPG": 0.6, "VP80": 1, "VP90": 1}  # share: VP8 and VP9 have no checksums
+UNNOTICED = {"FFV1": 0, "mp4v": 0.25, "MJPG": 0.7, "VP80": 1, "VP90": 1}  # share: VP8 and VP9 have no checksums
 
 
 def film(path: Path, code: str) -> bytes:

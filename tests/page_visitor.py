@@ -19,7 +19,8 @@ class Visitor:
     """One visitor; ``session`` is another one for every event unless it is given."""
 
     def __init__(self, address, timeout=120):
-        self.http = httpx.Client(base_url=address, timeout=timeout)
+        limits = httpx.Limits(keepalive_expiry=2)  # the server hangs up after five seconds
+        self.http = httpx.Client(base_url=address, timeout=timeout, limits=limits)
         config = self.http.get("/config").json()
         self.kinds = {component["id"]: component["type"] for component in config["components"]}
         self.props = {component["id"]: component["props"] for component in config["components"]}

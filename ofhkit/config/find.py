@@ -35,7 +35,7 @@ def existing(path: Path) -> Path:
     Raises:
         OfhkitError: no such file; names the nearest.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if not path.is_file():
         there = [p.name for p in path.parent.glob("*.py")] if path.suffix == ".py" else shipped_configs()
         near = did_you_mean(path.name, there) if path.parent.is_dir() else ""

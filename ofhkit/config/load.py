@@ -109,7 +109,7 @@ def _literal(text: str) -> Any:
         return {"true": True, "false": False, "none": None}[text.lower()]
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return [_literal(part) for part in text.split(",")] if "," in text else text
     return list(value) if isinstance(value, tuple) else value
 

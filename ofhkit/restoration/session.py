@@ -95,7 +95,7 @@ def _free_names(given: Iterable[Path], out: Path) -> Names:
     Raises:
         OfhkitError: a file that is read lies in a folder for results of which a picture may have several.
     """
-    folder, taken = out.resolve(), []
+    folder, taken = Path(os.path.realpath(out)), []
     for path in given:
         real = Path(os.path.realpath(path))
         places = {Path(os.path.realpath(path.parent)), real.parent}  # it may be a link

@@ -42,6 +42,12 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(_PATTERN.fullmatch(p.name)[1]), reverse=True)
 
 
+def sweep(folder: Path, *more: Path, torn: str = "**/.*.tmp") -> None:
+    """Remove the checkpoints of what is finished, what killed processes began to write there, and ``more``."""
+    for path in (*list_checkpoints(folder), *Path(folder).glob(torn), *more):
+        path.unlink(missing_ok=True)
+
+
 def load_checkpoint(path: str | Path) -> dict:
     """Read a training checkpoint onto the CPU without executing anything in it.
 

@@ -33,7 +33,7 @@ from ofhkit.runtime.devices import pick_device, set_malloc_policy
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
 from ofhkit.runtime.progress import clock, log, worth_opening
 from ofhkit.runtime.version import __version__
-from ofhkit.training.checkpoint import list_checkpoints
+from ofhkit.training.checkpoint import sweep
 from ofhkit.training.loop import train_stage
 from ofhkit.training.stage import Context, Stage, digest
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS
@@ -129,7 +129,8 @@ def run_curriculum(config: Any, name: str, options: Options) -> Path:
         context = _find_or_run(stage, context, name, options, load_from)
     path = Path(options.work_dir) / name / MODEL
     if not context.left_out and all(part in config.model for part in PIPELINE):
-        on_main(partial(_finish, path, context, options.budget))
+        with _locked(options.work_dir, path.parent):
+            on_main(partial(_finish, path, context, options.budget))
     return path
 
 
@@ -144,6 +145,7 @@ def _finish(path: Path, context: Context, budget: float) -> None:
         "template": context.train.metainfo.get("template"),
     }
     finish_run(path, context.config, header, context.outputs)
+    sweep(path.parent, torn=".*.tmp")
 
 
 def _find_or_run(stage: Stage, context: Context, name: str, options: Options, load_from: str | None) -> Context:
@@ -161,6 +163,8 @@ def _find_or_run(stage: Stage, context: Context, name: str, options: Options, lo
             for needed in (context.left_out[c] for c in stage.needs if c in context.left_out):
                 raise OfhkitError(f"stage {stage.name!r} needs {needed!r}, which is not done: add it to --stages")
             _run(stage, context, spec, folder, load_from)
+        if done or wanted:
+            on_main(partial(sweep, folder, folder / TRUE_LANDMARKS))
     if not done and not wanted:
         log.info("[%s] left out (--stages); not done yet", stage.name)
         return replace(context, left_out={**context.left_out, stage.trains: stage.name})
@@ -289,9 +293,7 @@ def _begin(stage: Stage, spec: Mapping[str, Any], folder: Path) -> None:
 def _save(
     stage: Stage, context: Context, spec: Mapping[str, Any], folder: Path, network: nn.Module, seconds: float
 ) -> None:
-    """Write the weights; then remove checkpoints and what a killed process began to write."""
+    """Write the weights."""
     header = {"stage": stage.name, "component": dict(context.model[stage.trains]), "digest": digest(spec)}
     save_weights(folder / WEIGHTS, network.state_dict(), {**header, "seconds": round(seconds, 1)})
-    for left in (*list_checkpoints(folder), *folder.rglob(".*.tmp"), folder / TRUE_LANDMARKS):
-        left.unlink(missing_ok=True)
     log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder)

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 from forged_requests import FILES, HEADS, forge, mutate
@@ -117,6 +118,22 @@ def test_a_forged_head_is_refused(server, name):
     check(server, answer)
 
 
+@pytest.mark.slow
+def test_silent_visitors_keep_nobody_out_for_long(server, visitor):
+    host, port = server.address.removeprefix("http://").split(":")
+    silent = [socket.create_connection((host, int(port)), 30) for _ in range(300)]
+    for connection in silent[::2]:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-")
+    try:
+        assert httpx.get(f"{server.address}/config", timeout=30).status_code == 503
+        time.sleep(25)
+        assert httpx.get(f"{server.address}/config", timeout=30).status_code == 200
+    finally:
+        for connection in silent:
+            connection.close()
+    check(server, "")
+
+
 def test_nobody_hears_another_session_and_unheard_results_are_forgotten(server, visitor, face):
     event, data, _ = next(visitor.doors())
     [path] = visitor.upload(("face.png", face))
@@ -178,11 +195,11 @@ def test_old_files_are_removed_and_a_full_folder_takes_no_more(monkeypatch, tmp_
     files = uploads.Uploads()
     path, old = files.new_archive("restored.zip")[1], files.folder / "left.tmp"
     path.write_bytes(b"1")
-    old.write_bytes(b"12")
-    assert files.size() == 3
+    old.write_bytes(bytes(uploads.LEAST + 1))
+    assert files.size() == 2 * uploads.LEAST + 1
     files.remove_old()
     assert old.exists()
-    monkeypatch.setattr(uploads, "MAX_FOLDER", uploads.MAX_ARCHIVE + 2)
+    monkeypatch.setattr(uploads, "MAX_FOLDER", uploads.MAX_ARCHIVE + 2 * uploads.LEAST)
     with pytest.raises(OfhkitError, match="holds as many files as it can"):
         files.new_archive("restored.zip")
     for place in (old, path.parent):

@@ -88,6 +88,18 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(trained, faces, config
     assert all((found[k] == expected[k]).all() for k in expected)
 
 
+@pytest.mark.slow
+def test_what_a_kill_left_beside_finished_weights_is_removed(trained, faces, configs, tmp_path):
+    shutil.copytree(trained, tmp_path / "work")
+    own = tmp_path / "work/ofhnet_tiny"
+    left = [own / ".model.safetensors.a.tmp", own / "upsampler/iter_00000010.pth", own / "upsampler/.best.a.tmp"]
+    for path in left:
+        path.write_bytes(b"torn")
+    done = run(command(configs / "ofhnet_tiny.py", faces, tmp_path / "work"))
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in left if path.exists()]
+
+
 def options(work: Path, **more) -> Options:
     return Options(work_dir=work, device="cpu", **more)
 

@@ -6,9 +6,10 @@ import importlib.util
 import os
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration.page.guard import ARCHIVE, UPLOAD, Guard
+from ofhkit.restoration.page.guard import ARCHIVE, PATIENCE, UPLOAD, Guard
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_BYTES, Uploads
 
@@ -73,4 +74,26 @@ def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OfhkitError(f"--host {host} --port {port}: {reason}; choose another port") from None
-    uvicorn.run(app, host=host, port=port, log_level="warning", **LIMITS)
+    uvicorn.run(app, host=host, port=port, log_level="warning", http=_impatient(), **LIMITS)
+
+
+def _impatient() -> type:
+    """HTTP that hangs up on who asks for nothing: otherwise some hundred silent visitors keep all others out."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Impatient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.last, self.watch = None, self.loop.call_later(PATIENCE, self.look)
+
+        def look(self) -> None:
+            if self.cycle is self.last and (self.cycle is None or self.cycle.response_complete):
+                self.transport.close()
+            else:
+                self.last, self.watch = self.cycle, self.loop.call_later(PATIENCE, self.look)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.watch.cancel()
+            super().connection_lost(exc)
+
+    return Impatient

@@ -25,6 +25,7 @@ __all__ = ["FULL", "MAX_ARCHIVE", "MAX_BYTES", "MAX_FILES", "MAX_FOLDER", "MAX_U
 MAX_FILES, MAX_BYTES = 64, 15 * 2**20
 MAX_UPLOAD = MAX_FILES * MAX_BYTES // 3  # bytes at once
 MAX_FOLDER, MAX_ARCHIVE = 2**31, 2**29  # bytes of all visitors together; of an archive
+LEAST = 2**16  # bytes that a file counts
 MINUTES = 15
 UNKNOWN = "a file of this request is not one that was uploaded here in the last minutes; choose it again"
 FULL = "the page holds as many files as it can; try again in some minutes"
@@ -118,12 +119,12 @@ class Uploads:
         return handle
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files; one takes :data:`LEAST` at least, so that their number is bounded, too."""
         total = 0
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 with suppress(OSError):  # removed meanwhile
-                    total += os.lstat(os.path.join(folder, name)).st_size
+                    total += max(LEAST, os.lstat(os.path.join(folder, name)).st_size)
         return total
 
     async def _sweep(self) -> None:

@@ -74,7 +74,7 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
 def cache_dir() -> Path:
     """Return the folder for what is made once and kept: ``$OFHKIT_CACHE``, else ``ofhkit`` in the user's cache."""
     if os.environ.get("OFHKIT_CACHE"):
-        return Path(os.environ["OFHKIT_CACHE"]).expanduser()
+        return Path(os.path.expanduser(os.environ["OFHKIT_CACHE"]))
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     elif os.name == "nt":

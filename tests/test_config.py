@@ -8,6 +8,10 @@ import pytest
 from ofhkit.config import from_json, load_config, settings, to_json
 from ofhkit.config.check import check, complete
 from ofhkit.config.load import load_with_origins, parse_option
+from ofhkit.data.celeba.files import find_celeba
+from ofhkit.data.celeba.prepare import find_or_prepare
+from ofhkit.data.image_folder import ImageFolder
+from ofhkit.data.packed import PackedFaces
 from ofhkit.errors import OfhkitError
 from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
 
@@ -249,3 +253,24 @@ def test_a_configuration_that_ships_is_found_by_its_name(tmp_path, monkeypatch):
         load_config("ofhnet_syntetic")
     with pytest.raises(OfhkitError, match="the folder does not exist"):
         load_config("other/ofhnet_synthetic.py")
+
+
+def test_a_configuration_that_is_a_loop_of_links_and_an_option_that_python_cannot_build(tmp_path):
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    with pytest.raises(OfhkitError, match=r"no configuration file .*loop\.py"):
+        load_config(tmp_path / "loop.py")
+    for value in ("{{}}", "{[]}", "{[]: 1}", "-" * 10_000):
+        assert parse_option(f"model={value}") == ("model", value)
+
+
+@pytest.mark.parametrize("door", [find_celeba, find_or_prepare, PackedFaces, ImageFolder])
+def test_nobodys_home_is_no_folder(door):
+    with pytest.raises(OfhkitError, match="~nosuchuser"):
+        door("~nosuchuser/faces")
+
+
+@pytest.mark.parametrize("door", [find_celeba, find_or_prepare, ImageFolder])
+def test_links_that_go_in_circles_are_no_folder(door, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OfhkitError, match="loop"):
+        door(tmp_path / "loop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class ImageFolder(torch.utils.data.Dataset):
     """
 
     def __init__(self, root: str | Path, limit: int | None = None, landmarks: bool = False):
-        self.root = Path(root).expanduser()
+        self.root = Path(os.path.expanduser(root))
         if not self.root.is_dir():
             raise OfhkitError(f"{self.root} is not a folder; name one with aligned square pictures")
         if limit is not None and limit < 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ class PackedFaces(torch.utils.data.Dataset):
     """
 
     def __init__(self, root: str | Path, split: str = "train", limit: int | None = None):
-        self.root = Path(root).expanduser()
+        self.root = Path(os.path.expanduser(root))
         self.info = read_pack_info(self.root)
         if split not in SPLITS:
             raise OfhkitError(f"unknown split {split!r}; {did_you_mean(split, SPLITS)}")

@@ -165,7 +165,7 @@ def _resolve(reference: str, folder: Path, door: str) -> list[tuple[metadata.Ent
     """Turn what was typed into entry points: ``module``, ``module:function``, a ``.py`` file, or a folder of either."""
     head, _, attribute = reference.rpartition(":")
     name, call = (head, f":{attribute}") if head and attribute.isidentifier() else (reference, "")
-    path = (folder / Path(name).expanduser()).resolve()
+    path = Path(os.path.realpath(folder / os.path.expanduser(name)))
     if not (name.endswith(".py") or "/" in name or os.sep in name or (path.is_dir() and not _found(name))):
         places = folder, Path.cwd()
         for place in places:

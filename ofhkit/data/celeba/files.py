@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def find_celeba(root: str | Path) -> CelebA:
     Raises:
         OfhkitError: something is absent or wrong; says which file, and which line of it.
     """
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     if not root.exists():
         raise OfhkitError(f"{root} does not exist; make it and {WHAT_GOES_WHERE}")
     images = _find_images(root)

@@ -67,7 +67,7 @@ def prepare(
         OfhkitError: files are absent or wrong, the disk is too small, a split would be empty, or ``out`` holds another
             pack.
     """
-    root, out = Path(root).expanduser(), Path(out).expanduser()
+    root, out = Path(os.path.expanduser(root)), Path(os.path.expanduser(out))
     if split not in ("official", "paper"):
         raise OfhkitError(f"unknown split {split!r}; {did_you_mean(split, ('official', 'paper'))}")
     if limit is not None and limit < 1:
@@ -121,8 +121,9 @@ def find_or_prepare(data_root: str | Path) -> Path:
     Raises:
         OfhkitError: neither is there; says which files go where.
     """
-    root = Path(data_root).expanduser()
-    beside = root.absolute().parent / f"{root.resolve().stem}_pack"
+    root = Path(os.path.expanduser(data_root))
+    real = Path(os.path.realpath(root))
+    beside = root.absolute().parent / f"{real.stem}_pack"
     if is_pack(root):
         return root
     if not root.exists():
@@ -131,8 +132,8 @@ def find_or_prepare(data_root: str | Path) -> Path:
         raise OfhkitError(f"no data in {root}: make that folder and {WHAT_GOES_WHERE}, or name a prepared pack")
     if is_pack(beside) or is_writable(beside.parent):
         return prepare(root, beside)
-    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
-    return prepare(root, cache_dir() / "packs" / f"{root.resolve().stem}-{key}")
+    key = hashlib.sha256(str(real).encode()).hexdigest()[:12]
+    return prepare(root, cache_dir() / "packs" / f"{real.stem}-{key}")
 
 
 def summary(info: dict, out: Path) -> str:

@@ -1,5 +1,6 @@
 """Where configuration files are: asked before anything large is imported, so that a wrong name is answered at once."""
 
+import os
 from pathlib import Path
 
 from ofhkit.errors import OfhkitError, did_you_mean

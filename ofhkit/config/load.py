@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import copy
 import json
-import os
 import runpy
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -8,6 +8,7 @@
     python tools/prior.py privacy --data-root DIR       whether a training face can be told from an unseen one
     python tools/prior.py calibrate --data-root DIR --model FILE    how sure it is: fitted to validation faces
     python tools/prior.py coverage --data-root DIR --model ofhnet-plus    what the deviations hold on test faces
+    python tools/prior.py ranks --data-root DIR         how often the truth has each rank among 20 samples
     python tools/prior.py pictures --model gaussian-synthetic ofhnet-synthetic --out docs/pictures   (rendered faces)
 
 The moments of the training faces are collected once and kept in MOMENTS (minutes).
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
 
-COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "calibrate", "coverage", "pictures")
-ON_RENDERED = ("calibrate", "coverage")  # without --data-root on rendered faces
+COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "calibrate", "coverage", "ranks", "pictures")
+ON_RENDERED = ("calibrate", "coverage", "ranks")  # without --data-root on rendered faces
 
 
 def main() -> None:
@@ -49,6 +50,8 @@ def main() -> None:
         lr = downsample_cubic(sample(5).hr).clamp(0, 1)
         print(write_png(args.out / "prior_components.png", prior.components(models[0].inpainter)))
         print(write_png(args.out / "prior_completions.png", prior.completions(models, lr)))
+        faces_drawn = prior.Faces(None, "test", args.count)
+        print(write_png(args.out / "prior_answers.png", uncertainty.sheet(models[0], faces_drawn)))
         return
     if args.data_root is None and args.command not in ON_RENDERED:
         raise OfhkitError(f"{args.command} is measured on a pack of tools/prepare_celeba.py: name it with --data-root")
@@ -67,6 +70,12 @@ def main() -> None:
         for name in args.model:
             print(add_calibration(find_weights(name), uncertainty.calibrate(load_model(name, "cpu"), large)))
         return
+
+    def ranks() -> str:
+        counts = uncertainty.ranks(load_model(args.model[0], "cpu"), faces("test"))
+        atomic_write(args.out.parent / "pictures/prior_ranks.svg", uncertainty.draw_ranks(counts))
+        return prior.table(("rank", "share (%)"), [(i, f"{100 * c / counts.sum():.2f}") for i, c in enumerate(counts)])
+
     text = {
         "lambda": lambda: prior.regularisations(moments(), faces("val")),
         "size": lambda: prior.sizes(moments(), faces("val", large=True)),
@@ -74,13 +83,15 @@ def main() -> None:
         "holes": lambda: prior.holes(faces("test"), prior.numbered(args.model)),
         "consistent": lambda: prior.consistency(faces("test", large=True), prior.numbered(args.model)),
         "coverage": lambda: uncertainty.coverage(prior.numbered(args.model), faces("test", large=True)),
+        "ranks": ranks,
         "privacy": lambda: prior.privacy(moments(), faces("train"), faces("test")),
     }[args.command]()
     name = prior.Faces(args.data_root, "test", 1).name
     machine = (
         f"{device_name(torch.device('cpu'))} ({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}"
     )
-    where = f"{args.count} faces of {name}; {machine}"
+    which = "training and as many test faces" if args.command == "privacy" else "faces"
+    where = f"{args.count} {which} of {name}; {machine}"
     text = f"# The face prior: {args.command}\n\n`tools/prior.py {args.command}`\n\n{text}\n\n{where}.\n"
     atomic_write(args.out / f"prior_{args.command}.md", text)
     print(text)

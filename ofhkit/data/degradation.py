@@ -12,11 +12,12 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from ofhkit.data.occluders import as_jpeg, cover, enlarge, normal_noise
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.face_labels import flip_landmarks, flip_parsing
 from ofhkit.functional.masks import hash_integers, random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
-from ofhkit.functional.task import LR_SIZE, MAX_HOLE, MIN_HOLE
+from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE, MIN_HOLE, SCALE
 from ofhkit.registry import DEGRADATIONS
 
 
@@ -46,6 +47,8 @@ class RandomRectangle:
         self.min_area, self.max_area, self.min_side = min_area, max_area, min_side
 
     def __call__(self, keys: Tensor, seed: int, size: int) -> Tensor:
+        if size == HR_SIZE:  # the same rectangles, before the face is shrunk
+            return enlarge(self(keys, seed, LR_SIZE), SCALE)
         return random_rectangles(
             keys, seed, size, min_side=self.min_side, max_side=size, min_area=self.min_area, max_area=self.max_area
         )
@@ -76,6 +79,11 @@ class Degradation(BaseDataPreprocessor):
 
     Args:
         occluder: component of role degradation, or its configuration.
+        paint: what the occluder looks like, a component of :mod:`ofhkit.data.occluders` or its configuration. It is
+            painted over the large face before that is shrunk, as in a photograph. None: the paper's way, holes in the
+            small face.
+        noise: standard deviation of noise that is added to the painted face before it is shrunk.
+        jpeg: quality in which the painted face is coded before it is shrunk.
         size: side of the LR image.
         flip: mirror half of the training images, labels included.
         seed: of training flips and holes, which are functions of (seed, ``sample_id``), the count of training samples.
@@ -85,10 +93,27 @@ class Degradation(BaseDataPreprocessor):
         - ``hr`` in: (N, 3, 128, 128) uint8 RGB; out: float32 in [0, 1]
         - ``mirrored``: (N,) bool, in training
         - ``lr_gt``, ``lr``: (N, 3, size, size) in [0, 1]; ``mask``: (N, 1, size, size), 1 = occluded
+        - ``occluded``, with ``paint``: (N, 3, size, size), the small face with what lies before it
     """
 
-    def __init__(self, occluder: Any = None, size: int = LR_SIZE, flip: bool = True, seed: int = 0, test_seed: int = 0):
+    def __init__(
+        self,
+        occluder: Any = None,
+        size: int = LR_SIZE,
+        flip: bool = True,
+        seed: int = 0,
+        test_seed: int = 0,
+        paint: Any = None,
+        noise: float | None = None,
+        jpeg: int | None = None,
+    ):
         super().__init__(non_blocking=True)
+        if paint is None and not (noise is None and jpeg is None):
+            raise OfhkitError("Degradation: noise and jpeg belong to painted faces; name a paint, such as FlatPaint")
+        if not ((noise or 0) >= 0 and 1 <= (jpeg or 1) <= 100):
+            raise OfhkitError(f"Degradation: noise is 0 or more and jpeg 1 to 100, got {noise} and {jpeg}")
+        self.paint = None if paint is None else DEGRADATIONS.build(paint)
+        self.noise, self.jpeg = noise, jpeg
         self.occluder = DEGRADATIONS.build(occluder or dict(type="RandomRectangle"))
         self.size, self.flip, self.seed, self.test_seed = size, flip, seed, test_seed
 
@@ -104,9 +129,24 @@ class Degradation(BaseDataPreprocessor):
         else:
             batch["hr"] = self.true_faces(batch["hr"])
         batch["lr_gt"] = downsample_cubic(batch["hr"], self.size).clamp_(0, 1)
-        batch["mask"] = self.occluder(keys, seed, self.size)
-        batch["lr"] = batch["lr_gt"] * (1 - batch["mask"])
+        if self.paint is None:
+            batch["mask"] = self.occluder(keys, seed, self.size)
+        else:
+            fine = self.occluder(keys, seed, HR_SIZE)
+            batch["mask"] = cover(fine, self.size)
+            batch["occluded"] = downsample_cubic(self._paint_over(batch["hr"], fine, keys, seed), self.size).clamp_(
+                0, 1
+            )
+        batch["lr"] = batch.get("occluded", batch["lr_gt"]) * (1 - batch["mask"])
         return batch
+
+    def _paint_over(self, hr: Tensor, fine: Tensor, keys: Tensor, seed: int) -> Tensor:
+        painted = torch.where(fine > 0.5, self.paint(keys, seed, hr), hr)
+        if self.noise:
+            painted = painted + self.noise * normal_noise(keys, seed, painted)
+        if self.jpeg is not None:
+            painted = as_jpeg(painted, self.jpeg)
+        return painted.clamp(0, 1)
 
     @property
     def views(self) -> int:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ofhkit.evaluation.plots import line_chart
 from ofhkit.evaluation.prior import Faces, table
+from ofhkit.functional.images import face_grid
 from ofhkit.models.pipeline import FaceHallucinator
-from ofhkit.models.uncertainty import COVERED, INTERVAL, Uncertainty, hidden
+from ofhkit.models.uncertainty import COVERED, INTERVAL, Uncertainty, hidden, noise
 
-__all__ = ["calibrate", "coverage", "ranks"]
+__all__ = ["calibrate", "coverage", "draw_ranks", "ranks", "sheet", "spearman"]
 
 _BATCH = 25
 _THIN = 5  # of the large face's pixels every fifth is fitted to
@@ -108,10 +110,41 @@ def ranks(model: FaceHallucinator, faces: Faces, samples: int = 20) -> np.ndarra
     generator = torch.Generator().manual_seed(0)
     counts = torch.zeros(samples + 1, dtype=torch.int64)
     for lr, mask in zip(faces.lr.split(_BATCH), faces.mask.split(_BATCH)):
-        noise = torch.randn(samples, *lr.shape, generator=generator)
-        drawn = model.sample_completions(lr * (1 - mask), mask, noise)
+        random = noise(samples, tuple(lr.shape), generator)
+        drawn = model.sample_completions(lr * (1 - mask), mask, random)
         tie = torch.rand(lr.shape, generator=generator)  # where clamping made some equal
         below, equal = (drawn < lr).sum(0), (drawn == lr).sum(0)
         rank = below + (tie * (equal + 1)).long().clamp(max=samples)
         counts += rank[(mask > 0.5).expand_as(lr)].bincount(minlength=samples + 1)
     return counts.numpy()
+
+
+def draw_ranks(counts: np.ndarray) -> str:
+    """The counts of :func:`ranks` as shares, beside what a uniform distribution has: an SVG."""
+    shares, bins = 100 * counts / counts.sum(), len(counts)
+    curves = {"measured": shares.tolist(), "uniform": [100 / bins] * bins}
+    title = f"The truth among {bins - 1} samples, in the hole at 16x16"
+    return line_chart(curves, [str(i) for i in range(bins)], "share of the numbers (%)", "rank of the truth", title)
+
+
+@torch.no_grad()
+def sheet(model: FaceHallucinator, faces: Faces, answers: int = 6) -> np.ndarray:
+    """Three faces: what is seen, the answer, its deviation and its error, other answers; then the most wrong but sure.
+
+    Deviations and errors are drawn from black to white at 0.3.
+    """
+    lr, mask, hr = faces.lr, faces.mask, faces.hr
+    out = model.predict(lr * (1 - mask), mask)
+    std = model.deviations(lr * (1 - mask), mask, out["sr"])["sr_std"]
+    error = (out["sr"] - hr).abs().mean(1, keepdim=True)
+    hole = hidden(mask, hr)
+    surprise = torch.where(hole, error / std, 0).sum((1, 2, 3)) / hole.sum((1, 2, 3))
+    worst = int(surprise[3:].argmax()) + 3
+    rows = [0, 1, 2, worst]
+    random = noise(answers, (4, *lr.shape[1:]), torch.Generator().manual_seed(0))
+    drawn = model.sample((lr * (1 - mask))[rows], mask[rows], random)["sr"]
+    seen = lr * (1 - mask) + 0.5 * mask
+    columns = {"seen": seen, "answer": out["sr"], "true": hr}
+    columns |= {name: (t / 0.3).clamp(0, 1).expand_as(hr) for name, t in (("deviation", std), ("error", error))}
+    columns = {name: t[rows] for name, t in columns.items()}
+    return face_grid({**columns, **{f"other {i + 1}": d for i, d in enumerate(drawn)}}, size=96)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import psnr
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.uncertainty import noise
 from ofhkit.ops import fuse
 from ofhkit.runtime.devices import device_of
 
@@ -52,9 +53,9 @@ def run_batches(
     if samples < 0:
         raise OfhkitError(f"samples must be a whole number, 0 or more, got {samples}")
     device = device_of(model)
-    noise = torch.randn(len(lr), samples, *lr.shape[1:], generator=torch.Generator().manual_seed(0))
+    random = noise(samples, tuple(lr.shape), torch.Generator().manual_seed(0))
     parts: dict[str, list[Tensor]] = {}
-    for x, m, z in zip(lr.split(batch_size), mask.split(batch_size), noise.split(batch_size)):
+    for x, m, z in zip(lr.split(batch_size), mask.split(batch_size), random.split(batch_size, 1)):
         x, m = x.to(device), m.to(device)
         x = x * (1 - m)
         found = model.predict(x, m)
@@ -64,7 +65,7 @@ def run_batches(
         if uncertainty:
             found["uncertainty"] = model.deviations(x, m, found["sr"])["sr_std"][:, 0]
         if samples:
-            found["samples"] = model.sample(x, m, z.transpose(0, 1).to(device))["sr"].transpose(0, 1)
+            found["samples"] = model.sample(x, m, z.to(device))["sr"].transpose(0, 1)
         for name, value in found.items():
             parts.setdefault(name, []).append(value.float().cpu())
     if not parts:

@@ -111,7 +111,7 @@ class FaceHallucinator(nn.Module):
         """Other faces that fit what is seen as well, each consistent with it.
 
         Args:
-            noise: standard normal, (S, N, 3, 16, 16): one answer from each.
+            noise: (S, N, 3, 16, 16) of :func:`ofhkit.models.uncertainty.noise`: one answer from each.
 
         Returns:
             ``completed`` (S, N, 3, 16, 16) and ``sr`` (S, N, 3, 128, 128).

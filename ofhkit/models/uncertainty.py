@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
 
-__all__ = ["COVERED", "INTERVAL", "Uncertainty"]
+__all__ = ["COVERED", "INTERVAL", "Uncertainty", "calibrated", "hidden", "noise"]
 
 INTERVAL, COVERED = 1.645, 0.9  # deviations to either side, and the share of the errors that they hold
+_FREEDOM, _SAME = 5, 2.015  # of Student's distribution, which errors have, and what holds as much of it
 _WINDOW = 7  # pixels in which contrast is measured: about one pixel of the small face
 _LEAST, _TINY = 1e-2, 1e-4  # of contrast and unlikeliness, of deviations: of which logarithms are taken
 
@@ -71,6 +72,17 @@ class Uncertainty(nn.Module):
         both = (variance + self.residual).clamp(min=_TINY**2).log()[:, 0] / 2
         other = unlikely.clamp(min=_LEAST).log()[:, None, None].expand_as(both)
         return torch.stack((torch.ones_like(both), both, (_contrast(sr)[:, 0] + _LEAST).log(), other), -1)
+
+
+def noise(samples: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Noise from which answers are drawn: (samples, N, C, h, w) for shape (N, C, h, w).
+
+    Small and large errors are more frequent than a normal distribution has them. This is Student's: normal noise over
+    the root of a chi-square number, one for each answer. 1.645 hold 90 % of either.
+    """
+    normal = torch.randn(samples, *shape, generator=generator)
+    wide = torch.randn(samples, shape[0], _FREEDOM, generator=generator).square().mean(-1).rsqrt()
+    return normal * (INTERVAL / _SAME * wide)[:, :, None, None, None]
 
 
 def hidden(mask: Tensor, sr: Tensor) -> Tensor:

@@ -102,3 +102,63 @@ def test_mirroring_bytes_is_mirroring_faces_and_leaves_the_data_alone(device):
     expected[mirrored] = expected[mirrored][..., ::-1]
     assert (faces.numpy() == expected).all()
     assert torch.equal(hr, before)
+
+
+SHAPES = ("Strokes", "Ellipse", "Sunglasses", "SurgicalMask", "Hand", "Text", "Dropouts")
+PAINTS = ("FlatPaint", "NoisePaint", "TexturePaint", "OtherFacePaint")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_are_functions_of_seed_and_key_at_both_sizes(shape):
+    occluder = DEGRADATIONS.build(dict(type=shape))
+    keys = torch.arange(8)
+    fine, small = occluder(keys, 3, 128), occluder(keys, 3, 16)
+    assert fine.shape == (8, 1, 128, 128)
+    assert torch.equal(small, (torch.nn.functional.avg_pool2d(fine, 8) >= 1 / 8).float())
+    assert torch.equal(occluder(keys[5:], 3, 16), small[5:])
+    assert not torch.equal(occluder(keys, 4, 16), small)
+    assert 0.01 < fine.mean() < 0.4
+    assert fine.flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("paint", PAINTS)
+def test_what_is_painted_hides_the_face_before_it_is_shrunk(paint):
+    hr = torch.randint(0, 256, (4, 3, 128, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    degrade = DEGRADATIONS.build(dict(type="Degradation", occluder=dict(type="Ellipse"), paint=dict(type=paint)))
+    batch = {"hr": hr, "index": torch.arange(4)}
+    found = degrade(dict(batch))
+    hidden = DEGRADATIONS.build(dict(type="Ellipse"))(torch.arange(4), 0, 128).expand(-1, 3, -1, -1) > 0
+    changed = torch.where(hidden, 255 - hr, hr)  # another face under the same hole
+    again = degrade({**batch, "hr": changed})
+    if paint != "OtherFacePaint":
+        assert torch.equal(found["lr"], again["lr"])  # nothing beside the hole tells
+    assert not torch.equal(found["lr_gt"], again["lr_gt"])
+    assert torch.equal(found["lr"], found["occluded"] * (1 - found["mask"]))
+
+
+def test_noise_and_jpeg_come_before_the_shrinking_and_only_with_paint():
+    hr = torch.full((2, 3, 128, 128), 100, dtype=torch.uint8)
+    paint = dict(type="FlatPaint")
+    batch = {"hr": hr, "index": torch.arange(2)}
+    clean = DEGRADATIONS.build(dict(type="Degradation", paint=paint))(dict(batch))
+    noisy = DEGRADATIONS.build(dict(type="Degradation", paint=paint, noise=0.1))(dict(batch))
+    coded = DEGRADATIONS.build(dict(type="Degradation", paint=paint, jpeg=5))(dict(batch))
+    far = clean["mask"].bool()
+    assert 0.005 < (noisy["lr"] - clean["lr"]).std() < 0.03
+    assert 0 < (coded["occluded"] - clean["occluded"]).abs().max() < 0.5
+    assert torch.equal(noisy["mask"].bool(), far)
+    with pytest.raises(OfhkitError, match="noise and jpeg belong to painted faces"):
+        DEGRADATIONS.build(dict(type="Degradation", noise=0.1))
+    with pytest.raises(OfhkitError, match="jpeg 1 to 100, got None and 101"):
+        DEGRADATIONS.build(dict(type="Degradation", paint=paint, jpeg=101))
+
+
+def test_one_of_several_parts_is_chosen_for_every_key():
+    parts = [dict(type="RandomRectangle"), dict(type="Text")]
+    chosen = DEGRADATIONS.build(dict(type="Choice", parts=parts))
+    keys = torch.arange(40)
+    both = [DEGRADATIONS.build(part)(keys, 0, 128) for part in parts]
+    found = chosen(keys, 0, 128)
+    same = [[torch.equal(a, b) for a, b in zip(found, one)] for one in both]
+    assert all(map(any, zip(*same)))
+    assert min(map(sum, same)) > 8

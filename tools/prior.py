@@ -4,6 +4,7 @@
     python tools/prior.py size --data-root DIR          the linear map's size against what it scores, validation faces
     python tools/prior.py faces --data-root DIR         how many training faces the completion needs
     python tools/prior.py holes --data-root DIR --model ofhnet gaussian
+    python tools/prior.py occluders --data-root DIR --model ofhnet-plus gaussian inpainter
     python tools/prior.py consistent --data-root DIR --model ofhnet gaussian
     python tools/prior.py privacy --data-root DIR       whether a training face can be told from an unseen one
     python tools/prior.py calibrate --data-root DIR --model FILE    how sure it is: fitted to validation faces
@@ -18,7 +19,10 @@ from pathlib import Path
 
 from ofhkit.commands.cli import Parser, run
 
-COMMANDS = ("lambda", "size", "faces", "holes", "consistent", "privacy", "calibrate", "coverage", "ranks", "pictures")
+COMMANDS = (
+    "lambda", "size", "faces", "holes", "occluders", "consistent", "privacy", "calibrate", "coverage", "ranks",
+    "pictures",
+)  # fmt: skip
 ON_RENDERED = ("calibrate", "coverage", "ranks")  # without --data-root on rendered faces
 
 
@@ -81,6 +85,7 @@ def main() -> None:
         "size": lambda: prior.sizes(moments(), faces("val", large=True)),
         "faces": lambda: prior.faces_needed(faces("train", None), faces("test")),
         "holes": lambda: prior.holes(faces("test"), prior.numbered(args.model)),
+        "occluders": lambda: prior.occluders(faces("test", large=True), prior.numbered(args.model)),
         "consistent": lambda: prior.consistency(faces("test", large=True), prior.numbered(args.model)),
         "coverage": lambda: uncertainty.coverage(prior.numbered(args.model), faces("test", large=True)),
         "ranks": ranks,

@@ -23,16 +23,17 @@ from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
-from ofhkit.registry import DATASETS
+from ofhkit.registry import DATASETS, DEGRADATIONS
 from ofhkit.zoo import load_model
 
 __all__ = [
-    "Faces", "Moments", "completions", "components", "consistency", "faces_needed", "holes", "numbered", "privacy",
-    "regularisations", "sizes", "table",
+    "Faces", "Moments", "completions", "components", "consistency", "faces_needed", "holes", "numbered", "occluders",
+    "privacy", "regularisations", "sizes", "table",
 ]  # fmt: skip
 
 LAMBDAS = (3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 COUNTS = (200, 1000, 5000, 10_000)
+SHAPES = ("Strokes", "Ellipse", "Sunglasses", "SurgicalMask", "Hand", "Text", "Dropouts")
 FORMS = ((1, 8), (1, 16), (1, 32), (2, 16), (2, 32), (2, 64))  # side of a block in pixels of the small face, rank
 _LAMBDA, _BATCH = 3e-5, 256
 
@@ -159,6 +160,24 @@ def holes(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
             done = [m.complete(faces.lr * (1 - mask), mask).clamp(0, 1) for m in models]
         rows.append([name, *(f"{psnr(c, faces.lr, 1.0, mask).mean():.2f}" for c in done)])
     return table(["hole", *(m.info["name"] for m in models)], rows)
+
+
+@torch.no_grad()
+def occluders(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
+    """PSNR of the large face by what hides it: the paper's rectangles, then what is painted before the shrinking."""
+    assert faces.hr is not None
+    batch = {"hr": (faces.hr * 255).round().byte(), "index": torch.arange(len(faces.hr))}
+    kinds = {"rectangles in the small face (the paper's)": dict(type="Degradation")}
+    for name in ("RandomRectangle", *SHAPES):
+        kinds[name] = dict(type="Degradation", occluder=dict(type=name), paint=dict(type="FlatPaint"))
+    rows, first = [], []
+    for name, config in kinds.items():
+        seen = DEGRADATIONS.build(config)(dict(batch))
+        found = [psnr(m.predict(seen["lr"], seen["mask"])["sr"], faces.hr, 1.0).mean().item() for m in models]
+        first = first or found
+        area = seen["mask"].sum((1, 2, 3)).mean()
+        rows.append([name, f"{area:.0f}", *(f"{v:.2f} ({v - f:+.2f})" for v, f in zip(found, first))])
+    return table(["hidden by", "of 256 pixels", *(m.info["name"] for m in models)], rows)
 
 
 @torch.no_grad()

@@ -14,8 +14,9 @@ from ofhkit.restoration.page import archive as page_archive
 from ofhkit.restoration.page.archive import Row, pack_results, restore_many
 from ofhkit.restoration.page.compare import read_cells
 from ofhkit.restoration.page.html import draw_batch, draw_results
+from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_FILES
-from ofhkit.zoo import zoo
+from ofhkit.zoo import load_model, zoo
 
 HOLE = np.zeros((16, 16), bool)
 HOLE[5:11, 5:11] = True
@@ -51,6 +52,16 @@ def test_scores_are_known_where_the_truth_is(methods):
     unknown = restore(opened, HOLE, False, methods)
     assert unknown.truth is None
     assert set(unknown.methods[0].scores) == {"Consistency"}
+
+
+def test_the_page_says_how_sure_it_is_and_shows_other_answers(methods):
+    opened, sure = open_example("Astronaut"), Method("gaussian", "", load_model("gaussian", "cpu"))
+    found = restore(opened, HOLE, True, [*methods[1:2], sure])
+    assert [f.name for f in found.doubts] == ["How sure it is", *(f"Another answer {i}" for i in range(1, 7))]
+    assert len({f.image.tobytes() for f in found.doubts}) == 7
+    assert "gaussian: standard deviation" in draw_results(found, b"zip")
+    unable = restore(opened, HOLE, True, [Method("inpainter", "", load_model("inpainter", "cpu"))])
+    assert unable.doubts == ()
 
 
 def test_what_is_painted_over_does_not_leak(methods):

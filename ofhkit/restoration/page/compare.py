@@ -20,13 +20,17 @@ from ofhkit.functional.task import MAX_HOLE
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
 from ofhkit.models.inference import run_batches
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
+from ofhkit.models.uncertainty import hidden as invented
 from ofhkit.registry import PRIORS
+from ofhkit.restoration.composition import draw_uncertainty
 from ofhkit.restoration.faces import crop_and_downsample, scaling
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
+from ofhkit.zoo import DEFAULT_MODEL
 
 __all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
 
+ANSWERS = 6
 SCORES = {metric.name: metric for metric in (PSNR, SSIM, LPIPS, NRMSE, Consistency)}
 
 
@@ -61,6 +65,7 @@ class Results:
         truth: None where nobody knows it.
         methods: in the order given.
         warnings: what to keep in mind.
+        doubts: how sure the default method is, and other answers of it; empty where no method can say.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Results:
     truth: Figure | None
     methods: tuple[Figure, ...]
     warnings: tuple[str, ...] = ()
+    doubts: tuple[Figure, ...] = ()
 
 
 def read_cells(cells: object) -> np.ndarray:
@@ -116,7 +122,9 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
     if truth is not None:
         points = opened.landmarks if opened.landmarks is not None else _read(truth)
         shown = Figure("The true face", opened.face, landmarks=points)
-    return Results(opened.name, to_uint8((lr * (1 - mask))[0]), hidden, shown, figures, tuple(warnings))
+    return Results(
+        opened.name, to_uint8((lr * (1 - mask))[0]), hidden, shown, figures, tuple(warnings), _doubts(methods, lr, mask)
+    )
 
 
 def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, opened: Opened) -> Figure:
@@ -135,6 +143,20 @@ def _figure(method: Method, lr: Tensor, mask: Tensor, truth: Tensor | None, open
             **scores,
         }
     return Figure(method.name, to_uint8(out.sr[0]), method.note, to_uint8(out.completed[0]), scores, points, seconds)
+
+
+def _doubts(methods: Sequence[Method], lr: Tensor, mask: Tensor) -> tuple[Figure, ...]:
+    able = [m for m in methods if m.model.uncertainty is not None and hasattr(m.model.inpainter, "draw")]
+    if not able or not mask.any():
+        return ()
+    method = next((m for m in able if m.name == DEFAULT_MODEL), able[0])
+    out = run_batches(method.model, lr, mask, uncertainty=True, samples=ANSWERS)
+    drawn = draw_uncertainty(out.uncertainty[0].numpy(), invented(mask, out.sr)[0, 0].numpy())
+    side = (drawn.shape[0] - drawn.shape[1]) // 2
+    square = np.pad(drawn, ((0, 0), (side, side), (0, 0)), constant_values=255)
+    sure = Figure("How sure it is", square, f"{method.name}: standard deviation, the hole outlined")
+    others = (Figure(f"Another answer {i}", to_uint8(sr)) for i, sr in enumerate(out.samples[0], 1))
+    return (sure, *others)
 
 
 @lru_cache(maxsize=1)

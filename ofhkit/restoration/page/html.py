@@ -32,13 +32,16 @@ def draw_results(results: Results, archive: bytes) -> str:
     given = seen + "".join(_card(figure, best) for figure in _completions(results.methods))
     given += _card(results.truth, best) if results.truth else ""
     cards = "".join(_card(figure, best) for figure in results.methods)
+    doubts = "".join(_card(figure, best) for figure in results.doubts)
+    if doubts:
+        doubts = f'<h3>How sure, and what fits as well</h3><div class="cards given">{doubts}</div>'
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in results.warnings)
     slowest = max(figure.seconds for figure in results.methods)
     link = _download(f"{results.name}.zip", "data:application/zip;base64," + base64.b64encode(archive).decode())
     return f"""<div class="results">
 <div class="bar"><label><input type="checkbox" class="marks"> Landmarks</label>
 <span class="time">{len(results.methods)} methods, the slowest {1000 * slowest:.0f} ms</span>{link}</div>{warnings}
-<div class="cards given">{given}</div><h3>Restored to 128 × 128</h3><div class="cards">{cards}</div>
+<div class="cards given">{given}</div><h3>Restored to 128 × 128</h3><div class="cards">{cards}</div>{doubts}
 <p class="notice">Hallucinated: not for identification. What lies in the hole is invented.</p></div>"""
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ofhkit.functional.random import hash_integers
+from ofhkit.functional.masks import hash_integers
 from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import DEGRADATIONS
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ofhkit.evaluation.plots import line_chart
+from ofhkit.evaluation.figures import line_chart
 from ofhkit.evaluation.prior import Faces, table
 from ofhkit.functional.images import face_grid
 from ofhkit.models.pipeline import FaceHallucinator

@@ -24,7 +24,6 @@ KINDS = (Tensor, nn.Parameter)  # their subclasses may have no memory of their o
 ROOT = 2**0.5
 FIVE = torch.tensor([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.float64)
 """From (w2, w1+w2, w0+w1, w0), a phase kernel's row, the weights of five products: w0+w1+w2, w0+w1, w0, w2, w1+w2."""
-ORDER = [0, *range(5, 25, 5), *range(1, 5), *(5 * p + q for p in range(1, 5) for q in range(1, 5))]
 SIX = torch.tensor(
     [
         [1, 0, 0],
@@ -37,6 +36,9 @@ SIX = torch.tensor(
     dtype=torch.float64,
 )
 """From (w0, w1, w2) the weights of Winograd's six products, at the points 0, +-root/2, +-root and infinity."""
+ORDER = [0, *range(5, 25, 5), *range(1, 5), *(5 * p + q for p in range(1, 5) for q in range(1, 5))]
+PHASES, WINOGRAD = torch.kron(FIVE, FIVE)[ORDER], torch.kron(SIX, SIX)
+"""From all taps of a kernel the weights of its products: (25, 16) and (36, 9)."""
 
 
 def readable(x: Tensor, channels: int, *others: Tensor | None) -> bool:
@@ -84,9 +86,8 @@ def pack(weight: Tensor, transposed: bool = False) -> Tensor:
     Shape:
         (O, C, 3, 3) -> (O / block, 36, C, block) or (C, O, 4, 4) -> (O / block, 25, C, block)
     """
-    matrix = (FIVE if transposed else SIX).to(weight)
-    parts = torch.einsum("pi,qj,abij->pqab", matrix, matrix, weight).flatten(0, 1)
-    parts = parts[ORDER] if transposed else parts.transpose(1, 2)  # (25 or 36, C, O)
+    matrix, taps = (PHASES, weight.permute(2, 3, 0, 1)) if transposed else (WINOGRAD, weight.permute(2, 3, 1, 0))
+    parts = (matrix.to(weight) @ taps.flatten(2).flatten(0, 1)).unflatten(1, taps.shape[2:])  # (25 or 36, C, O)
     return parts.unflatten(2, (-1, library().ofhkit_block())).permute(2, 0, 1, 3).float().contiguous()
 
 
@@ -126,10 +127,9 @@ def conv2d_weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
         ``x`` (N, C, H, W), ``grad`` (N, O, H, W) -> (O, C, 3, 3)
     """
     x, grad = (t.permute(0, 2, 3, 1).contiguous() for t in (x, grad))
-    sums = _sums(x, grad, len(SIX))
+    sums = _sums(x, grad, WINOGRAD)
     _gradient("conv", x, grad, (grad, sums), (-(-x.shape[1] // 4), -(-x.shape[2] // 4)))
-    matrix = SIX.to(x)
-    return torch.einsum("pi,qj,pqco->ocij", matrix, matrix, sums.sum(0).unflatten(0, (len(SIX), -1)))
+    return _taps(sums, WINOGRAD).permute(3, 2, 0, 1)
 
 
 def upsample_conv2d_gradients(
@@ -142,18 +142,21 @@ def upsample_conv2d_gradients(
     """
     grad_x = torch.empty_like(x, memory_format=torch.channels_last) if need_x else None
     x, grad = (t.permute(0, 2, 3, 1).contiguous() for t in (x, grad))
-    sums = _sums(x, grad, len(FIVE)) if need_kernel else None
+    sums = _sums(x, grad, PHASES) if need_kernel else None
     packed = pack(kernel.transpose(0, 1), transposed=True)
     _gradient("upsample_conv", x, grad, (grad, packed, grad_x, sums), (x.shape[1] // 2 + 1, x.shape[2] // 2 + 1))
-    if sums is None:
-        return grad_x, None
-    matrix, back = FIVE.to(x), torch.tensor(ORDER).argsort()
-    parts = sums.sum(0)[back].unflatten(0, (len(FIVE), -1))
-    return grad_x, torch.einsum("pi,qj,pqco->coij", matrix, matrix, parts)
+    return grad_x, None if sums is None else _taps(sums, PHASES).permute(2, 3, 0, 1)
 
 
-def _sums(x: Tensor, grad: Tensor, side: int) -> Tensor:
-    return x.new_zeros(torch.get_num_threads(), side * side, x.shape[3], grad.shape[3])
+def _sums(x: Tensor, grad: Tensor, matrix: Tensor) -> Tensor:
+    return x.new_zeros(torch.get_num_threads(), len(matrix), x.shape[3], grad.shape[3])
+
+
+def _taps(sums: Tensor, matrix: Tensor) -> Tensor:
+    """From the gradients of the products' weights (threads, products, C, O) those of the taps (k, k, C, O)."""
+    products = sums.sum(0)
+    size = round(matrix.shape[1] ** 0.5)
+    return (matrix.to(sums).T @ products.flatten(1)).view(size, size, *products.shape[1:])
 
 
 def _gradient(name: str, x: Tensor, grad: Tensor, tensors: Sequence[Tensor | None], tiles: tuple[int, int]) -> None:

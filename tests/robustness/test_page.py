@@ -251,6 +251,7 @@ def session_of(options):
 @pytest.mark.slow
 def test_eight_visitors_and_flat_memory(server, face, counts):
     """After a fifth of the time the memory has its size: what comes later is no more than noise."""
+    counts = counts(f"eight visitors of the page for {MINUTES:g} minutes")
     end, memory, done = time.monotonic() + 60 * MINUTES, [], [0] * 8
     stop = threading.Event()
 
@@ -279,6 +280,5 @@ def test_eight_visitors_and_flat_memory(server, face, counts):
     first, last = (int(np.median(part)) for part in (rest[: len(rest) // 4], rest[-len(rest) // 4 :]))
     assert last < first + 100, memory
     check(server, "")
-    counts = counts("eight visitors of the page")
     counts.add(cases=sum(done), MB_in_the_server_once_warm=first, MB_at_the_end=last)
     counts.done()

@@ -1,6 +1,7 @@
 """What the build of these pages adds: pages made from the code, and pages that the navigation does not list yet."""
 
 import json
+import re
 from pathlib import Path
 
 from mkdocs.structure.files import File, Files
@@ -30,9 +31,20 @@ def on_files(files: Files, config) -> Files:
     """Make the reference pages, and a page of every notebook."""
     for name, page in PAGES.items():
         files.append(File.generated(config, name, content=page()))
+    files.append(File.generated(config, "api.md", content=_api_page()))
     for notebook in sorted(FOLDER.glob("notebooks/*.ipynb")):
         files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=_as_page(notebook)))
     return files
+
+
+def _api_page() -> str:
+    """Every name of the public surface with its docstring, by mkdocstrings."""
+    items = re.findall(r"^- (.*(?:\n  .*)*)", (FOLDER / "public_api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    parts = ["# Every public name", "What [a plugin may import](public_api.md), from the docstrings."]
+    for module, *names in (re.findall(r"`([\w.]+)`", item) for item in items):
+        options = f"    options:\n      members: [{', '.join(names)}]"
+        parts += [f"## {module}", f"::: {module}\n{options}"]
+    return "\n\n".join([*parts, ""])
 
 
 def _as_page(notebook: Path) -> str:

@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ofhkit.errors import OfhkitError
+from ofhkit.errors import Note, OfhkitError
 from ofhkit.files import atomic_write, cache_dir, open_regular
 from ofhkit.runtime.version import __version__
 
 __all__ = ["LOST", "carries_credentials", "certificate", "sign"]
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-LOST = "warning: the content credentials of the photograph are not in the result; keep the photograph, or --credentials"
+LOST = Note(
+    "the content credentials of the photograph are not in the result; keep the photograph, or --credentials", "warning"
+)
 FORMATS = {".jfif": "image/jpeg", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png",
            ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff", ".avif": "image/avif"}  # fmt: skip
 _MARKS = (b"jumb", b"c2pa")  # of the box that holds them, in every format

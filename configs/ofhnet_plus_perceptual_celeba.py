@@ -15,7 +15,7 @@ model = dict(
     losses=dict(
         _delete_=True,
         pixel=dict(type="PixelLoss"),
-        lpips=dict(type="LPIPSLoss", weight=0.02),
+        lpips=dict(type="LPIPSLoss", weight=0.03),
         adversarial=dict(type="AdversarialLoss", weight=0.0004),
         structure=dict(type="SemanticStructureLoss", weight=0.2),
     ),

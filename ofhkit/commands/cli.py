@@ -124,12 +124,9 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
     sys.stderr.write(printable(text))
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: the process ends as after Ctrl-C, with another exit status."""
-
-
 def _terminate(*_: object) -> None:
-    raise Terminated
+    """SIGTERM: the process ends as after Ctrl-C, with another exit status."""
+    raise KeyboardInterrupt(143)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -146,7 +143,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         sys.exit(2)
     except KeyboardInterrupt as stopped:
         print("\nstopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(143 if isinstance(stopped, Terminated) else 130)
+        sys.exit(*stopped.args or (130,))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

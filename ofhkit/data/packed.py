@@ -59,16 +59,8 @@ def read_pack_info(root: str | Path) -> dict:
     return info
 
 
-def pack_hash(root: str | Path) -> str:
-    """SHA-256 over the bytes of ``faces.npy``, the index arrays and, where present, ``parsing.npy``."""
-    root = Path(root)
-    with np.load(root / "index.npz") as index:
-        arrays = {key: index[key] for key in INDEX_KEYS}
-    return hash_parts(root / "faces.npy", arrays, root / "parsing.npy")
-
-
 def hash_parts(faces: Path, index: dict[str, np.ndarray], parsing: Path) -> str:
-    """:func:`pack_hash` of files that are not yet in their place; ``parsing`` need not exist."""
+    """SHA-256 over the bytes of ``faces.npy``, the index arrays and, where it exists, ``parsing.npy``."""
     digest = hashlib.sha256()
     _hash_file(digest, faces)
     for key in INDEX_KEYS:

@@ -28,7 +28,7 @@ from ofhkit.evaluation.pipelines import (
     with_flips,
 )
 from ofhkit.evaluation.report import write_report
-from ofhkit.evaluation.scoring import Scored, Suite, add_statistics, pick_metrics, score
+from ofhkit.evaluation.scoring import Scored, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import columns_of, drawn_table, tables_of, write_tables
 from ofhkit.files import atomic_write, csv_cell
@@ -91,7 +91,7 @@ def compare(
     config = pipelines[0].config
     _override(config, cfg_options)
     resolve_data(config, data_root)
-    suite = pick_metrics(config.evaluation.metrics, metrics, quick)
+    suite, notes = pick_metrics(config.evaluation.metrics, metrics, quick)
     wanted = {} if quick else config.evaluation.get("sections", {})
     sections = {title: HOOKS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
@@ -100,28 +100,28 @@ def compare(
     pipelines, missing = (pipelines, []) if alone else with_baselines(pipelines)
     for note in missing:
         log.info(note)
-    notes = [*suite.notes, *missing]
+    notes += missing
     batch_size = config.evaluation.batch_size
-    scored = score(pipelines, dataset, degradation, suite, batch_size, timing=not quick)
-    add_statistics(scored, suite.metrics.values())
+    scored = score(pipelines, dataset, degradation, suite.values(), batch_size, timing=not quick)
+    add_statistics(scored, suite.values())
     rows = [s.row for s in scored]
-    tables = tables_of(suite.metrics.values(), rows)
+    tables = tables_of(suite.values(), rows)
     protocol = describe(config, dataset, suite, pipelines, pick_device(device), notes)
-    gallery = make_gallery(scored, dataset, degradation, suite.metrics.values(), faces)
+    gallery = make_gallery(scored, dataset, degradation, suite.values(), faces)
     subset = first(dataset, sweep_limit)
     swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
     if not is_main():
         return rows
     text = "\n".join(write_tables(out / name, rows, columns, protocol) for name, columns in tables.items())
     atomic_write(out / "per_image.csv", per_image_csv(scored))
-    write_png(out / "grid.png", face_grid(gallery.columns, rows=gallery.labels))
+    write_png(out / "grid.png", face_grid(gallery[1], rows=gallery[0]))
     for sweep in swept:
         write_sweep(out, sweep)
     if not quick:
         landmarks = draw_landmarks(gallery)
         write_png(out / "landmarks.png", landmarks)
         write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, tables, sections)
-    said = {name: asdict(column) for metric in suite.metrics.values() for name, column in columns_of(metric).items()}
+    said = {name: asdict(column) for metric in suite.values() for name, column in columns_of(metric).items()}
     results = {"protocol": protocol, "metrics": said, "rows": rows} | (
         {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
     )
@@ -162,7 +162,12 @@ def per_image_csv(scored: Sequence[Scored]) -> str:
 
 
 def describe(
-    config: Any, dataset: Any, suite: Suite, pipelines: Sequence[Pipeline], device: torch.device, notes: Sequence[str]
+    config: Any,
+    dataset: Any,
+    suite: Mapping[str, Any],
+    pipelines: Sequence[Pipeline],
+    device: torch.device,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """The protocol that stands under every table."""
     degradation = config.data.degradation
@@ -179,14 +184,14 @@ def describe(
         "hole_seed": degradation.get("test_seed", 0),
         "ssim": "Gaussian 11x11, sigma 1.5, K 0.01/0.03, valid region, mean of channels",
     }
-    if "lpips" in suite.metrics:
+    if "lpips" in suite:
         protocol["lpips"] = "AlexNet 0.1"
-    if "nrmse" in suite.metrics:
+    if "nrmse" in suite:
         same = [p.method for p in trained if _uses(p.config.model, "FaceAPI68")]
         protocol["nrmse"] = "percent of the outer eye distance, both faces read by the package's 68-point network, " + (
             f"which the loss of {', '.join(same)} used too" if same else "which no loss has used"
         )
-    if "iou" in suite.metrics:
+    if "iou" in suite:
         protocol["iou"] = "mean over the classes in either face, both read by the package's parser"
     protocol |= {
         "device": device_name(device),

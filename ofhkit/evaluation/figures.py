@@ -23,6 +23,8 @@ from ofhkit.registry import PRIORS
 __all__ = ["Gallery", "draw_landmarks", "leading", "line_chart", "make_gallery"]
 
 FIXED, WORST = 6, 4
+Gallery = tuple[list[str], dict[str, Tensor]]
+"""Labels, one a face, and title -> (N, 3, H, W) float RGB in [0, 1]: lr, completed, every method, hr."""
 _ENLARGED, _TRUE, _FOUND = 2, (0, 220, 0), (255, 40, 40)
 
 
@@ -30,18 +32,6 @@ def leading(scored: Sequence[Scored]) -> Scored:
     """OFHNet's row or, where there is none, the one nearest to it in the paper's order."""
     ranks = {method: i for i, method in enumerate(PAPER_ORDER)}
     return max(scored, key=lambda s: ranks.get(s.row["method"], -1))
-
-
-class Gallery:
-    """Faces and what every method made of them.
-
-    Attributes:
-        labels: one a face, such as ``worst, 17.2 dB``.
-        columns: title -> (N, 3, H, W) float RGB in [0, 1]: lr, completed, every method, hr.
-    """
-
-    def __init__(self, labels: list[str], columns: dict[str, Tensor]):
-        self.labels, self.columns = labels, columns
 
 
 @torch.no_grad()
@@ -75,7 +65,7 @@ def make_gallery(
     outputs = {s.row["method"]: s.pipeline.predict(shown) for s in scored}
     columns = {method: output["sr"] for method, output in outputs.items()}
     completed = outputs[lead.row["method"]]["completed"]
-    return Gallery(labels, {"lr": shown["lr"], "completed": completed, **columns, "hr": shown["hr"]})
+    return labels, {"lr": shown["lr"], "completed": completed, **columns, "hr": shown["hr"]}
 
 
 @torch.no_grad()
@@ -85,13 +75,14 @@ def draw_landmarks(gallery: Gallery) -> np.ndarray:
     Returns:
         (height, width, 3) uint8 RGB, faces enlarged twice.
     """
+    labels, columns = gallery
     network = PRIORS.build(dict(type="FaceAPI68")).eval()
-    faces = {title: batch[:FIXED].cpu() for title, batch in gallery.columns.items() if title not in ("lr", "completed")}
+    faces = {title: batch[:FIXED].cpu() for title, batch in columns.items() if title not in ("lr", "completed")}
     truth = network(faces["hr"])
     drawn = {
         title: _with_points(batch, truth, None if title == "hr" else network(batch)) for title, batch in faces.items()
     }
-    return face_grid(drawn, size=_ENLARGED * faces["hr"].shape[-1], rows=gallery.labels[:FIXED])
+    return face_grid(drawn, size=_ENLARGED * faces["hr"].shape[-1], rows=labels[:FIXED])
 
 
 def _with_points(faces: Tensor, truth: Tensor, found: Tensor | None) -> Tensor:

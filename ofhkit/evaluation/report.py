@@ -65,8 +65,7 @@ def write_report(
         else:
             pictures[title] = own
     configs = {s.row["method"]: to_json(s.pipeline.config) for s in scored if s.pipeline.sha256}
-    faces = gallery.labels, gallery.columns
-    return atomic_write(path, html_report(tables, faces, plots, pictures, protocol, environment(), configs))
+    return atomic_write(path, html_report(tables, gallery, plots, pictures, protocol, environment(), configs))
 
 
 def _run(
@@ -76,7 +75,7 @@ def _run(
     content = {
         "rows": [dict(s.row) for s in scored],
         "per_image": {s.row["method"]: s.per_image for s in scored},
-        "faces": gallery.columns,
+        "faces": gallery[1],
         "protocol": dict(protocol),
     }
     done = {}

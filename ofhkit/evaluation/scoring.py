@@ -53,14 +53,6 @@ class HoleArea(PerImageMetric):
         return {"hole_area": mask.sum((1, 2, 3))}
 
 
-@dataclass(frozen=True)
-class Suite:
-    """The metrics of a comparison, built once, and why some are missing."""
-
-    metrics: dict[str, Any]
-    notes: tuple[str, ...] = ()
-
-
 @dataclass
 class Scored:
     """A pipeline with its row and every image's values.
@@ -75,7 +67,9 @@ class Scored:
     per_image: dict[int, dict[str, float]] = field(repr=False)
 
 
-def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = None, quick: bool = False) -> Suite:
+def pick_metrics(
+    configured: Mapping[str, Any], only: Sequence[str] | None = None, quick: bool = False
+) -> tuple[dict[str, Any], list[str]]:
     """Build the standard metrics and those of ``evaluation.metrics``, which also leaves one out (``lpips=None``).
 
     Args:
@@ -97,11 +91,11 @@ def pick_metrics(configured: Mapping[str, Any], only: Sequence[str] | None = Non
     if chosen.get("iou") == STANDARD["iou"] and not (ASSETS / PARSER).is_file():
         del chosen["iou"]
         notes.append(f"no IoU: this copy of the package has no {PARSER} (ofhkit train configs/parser_synthetic.py)")
-    return Suite({name: METRICS.build(metric) for name, metric in chosen.items()}, tuple(notes))
+    return {name: METRICS.build(metric) for name, metric in chosen.items()}, notes
 
 
 def score(
-    pipelines: Sequence[Pipeline], dataset: Any, degradation: Any, suite: Suite, batch_size: int, timing: bool
+    pipelines: Sequence[Pipeline], dataset: Any, degradation: Any, metrics: Iterable[Any], batch_size: int, timing: bool
 ) -> list[Scored]:
     """Score pipelines on all faces of ``dataset``, batch by batch, and measure their cost.
 
@@ -109,7 +103,7 @@ def score(
         OfhkitError: no faces, or outputs that are no numbers.
     """
     bar = Progress(len(dataset), f"{len(pipelines)} methods: faces")
-    metrics = [*suite.metrics.values(), HoleArea()]
+    metrics = [*metrics, HoleArea()]
     methods = [pipeline.predict for pipeline in pipelines]
     scores = evaluate_all(methods, degradation, dataset, metrics, batch_size, progress=bar.update)
     return [

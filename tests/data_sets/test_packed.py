@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ofhkit.data.pack_writer import PackWriter
-from ofhkit.data.packed import PackedFaces, pack_hash
+from ofhkit.data.packed import PackedFaces, hash_parts
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 
@@ -18,6 +18,11 @@ PARSING = rng.integers(0, 9, (10, 128, 128)).astype(np.uint8)
 POINTS5, POINTS68 = rng.normal(64, 9, (10, 5, 2)).astype("f4"), rng.normal(64, 9, (10, 68, 2)).astype("f4")
 SPLIT = np.array([0, 0, 1, 2, 0, 0, 2, 0, 1, 0])
 NAMES = [f"{i}.png" for i in range(10)]
+
+
+def pack_hash(root):
+    with np.load(root / "index.npz") as index:
+        return hash_parts(root / "faces.npy", dict(index), root / "parsing.npy")
 
 
 def add(writer: PackWriter, start: int, stop: int, **more) -> None:

@@ -206,5 +206,5 @@ def test_the_worst_faces_are_worst_by_what_the_metric_says(pack, metric, worst):
     pipeline = SimpleNamespace(predict=lambda batch: faces)
     scored = SimpleNamespace(row={"method": "A"}, per_image=values, pipeline=pipeline)
     metrics = [METRICS.build(dict(type=metric))]
-    gallery = make_gallery([scored], PackedFaces(pack, "test"), lambda batch: faces, metrics, faces=[0])
-    assert gallery.labels[:2] == ["face 0", worst]
+    labels, _ = make_gallery([scored], PackedFaces(pack, "test"), lambda batch: faces, metrics, faces=[0])
+    assert labels[:2] == ["face 0", worst]

@@ -10,12 +10,13 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ofhkit.data.celeba.crops import NO_LANDMARKS, Chunk, Cropper, Job
+from ofhkit.data.celeba.crops import NO_LANDMARKS, Chunk, crop
 from ofhkit.data.celeba.files import WHAT_GOES_WHERE, CelebA, choose, find_celeba, fingerprint, load_template
 from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, is_pack, read_pack_info
@@ -102,7 +103,7 @@ def prepare(
             log.info(f"{len(celeba.missing):,} listed pictures are not there, the first {celeba.missing[0]}: left out")
         if writer.consumed:
             log.info(f"going on after {writer.consumed:,} faces")
-        cropper = Cropper(celeba.images, points, max_outside)
+        cropper = partial(crop, images=celeba.images, template=points, max_outside=max_outside)
         workers = min(os.cpu_count() or 1, MAX_WORKERS) if workers is None else workers
         try:
             _fill(writer, celeba, order, most, cropper, workers)
@@ -147,19 +148,19 @@ def summary(info: dict, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, cropper: Cropper, workers: int) -> None:
+def _fill(writer: PackWriter, celeba: CelebA, order: np.ndarray, most: int, cropper: partial, workers: int) -> None:
     """Append everything that is not in the pack yet, chunk by chunk, in order."""
-    locate = landmark_reader(cropper.template) if celeba.points68 is None else None
+    locate = landmark_reader(cropper.keywords["template"]) if celeba.points68 is None else None
     official = writer.header["settings"]["split"] == "official"
     starts = range(writer.consumed, len(order), CHUNK)
 
-    def jobs() -> Iterator[Job]:
+    def jobs() -> Iterator[Chunk]:
         for start in starts:
             rows = order[start : start + CHUNK]
             listed = celeba.split[rows] >= 0 if official else np.ones(len(rows), bool)
             points68 = np.full((len(rows), 68, 2), np.nan) if celeba.points68 is None else celeba.points68[rows]
             refused = {int(i): NOT_LISTED for i in np.flatnonzero(~listed)}
-            yield Job([celeba.names[i] for i in rows], celeba.points5[rows], points68, refused)
+            yield Chunk([celeba.names[i] for i in rows], celeba.points5[rows], points68, refused)
 
     progress = Progress(len(order), "faces", done=writer.consumed)
     chunks = parallel(cropper, jobs(), workers)

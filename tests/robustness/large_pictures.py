@@ -33,8 +33,8 @@ FORMATS = {  # name -> mode, what Pillow is told; or type, bands for OpenCV
     "plain.avif": ("RGB", {"speed": 10}), "alpha.avif": ("RGBA", {"speed": 10}),
 }  # fmt: skip
 MASKS = {
-    "box": ["--box", "{x},{x},{x},{x}"], "uncertainty": ["--box", "{x},{x},{x},{x}", "--uncertainty"],
-    "auto": ["--mask", "auto"], "mask": ["--mask", "{mask}"], "transparency": [], "read": ["--read"],
+    "box": ["--box", "{x},{x},{x},{x}"], 
+    "auto": ["--mask", "auto"], "mask": ["--mask", "{mask}"], "read": ["--read"],
 }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def main() -> None:
     picture, out, *options = sys.argv[1:]
     boxes = [parse_box(options[1])] if "--box" in options else []
     mask = MaskOptions(options[1] if "--mask" in options else None, boxes)
-    restorer = Restorer(load_model("ofhnet-synthetic", "cpu"), mask, uncertainty="--uncertainty" in options)
+    restorer = Restorer(load_model("ofhnet-synthetic", "cpu"), mask)
     restore_files([asset("astronaut_face.png")], out, restorer)  # networks are loaded
     Path("/proc/self/clear_refs").write_text("5")
     start = _memory("VmRSS")

@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 
 class WithConfigs(build_py):
-    """Put into a wheel what a checkout has beside the package (``ofhkit.files.beside`` finds both)."""
+    """Put into a wheel what a checkout has beside the package (``ofhkit.runtime.files.beside`` finds both)."""
 
     def run(self) -> None:
         super().run()

@@ -1,6 +1,6 @@
 """``python -m ofhkit`` is the command ``ofhkit``."""
 
-from ofhkit.cli import main
+from ofhkit.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -31,6 +31,8 @@ class Note(str):
     ('warning: the hole is large', 'warning')
     """
 
+    level: str
+
     def __new__(cls, text: str, level: str = "note") -> Note:
         note = super().__new__(cls, text if level == "note" else f"{level}: {text}")
         note.level = level

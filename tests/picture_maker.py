@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ofhkit.files import asset
+from ofhkit.runtime.files import asset
 
 
 def write_pictures(folder: Path) -> dict[str, Path]:

@@ -81,7 +81,7 @@ def test_folders(tmp_path, monkeypatch):
 
 
 def test_doctor_prints_findings_and_says_by_its_status(monkeypatch, capsys):
-    from ofhkit.cli import doctor
+    from ofhkit.commands.cli import doctor
 
     found = [diagnosis.Finding("a is well"), diagnosis.Finding("b is not", "pip install b")]
     monkeypatch.setattr(diagnosis, "diagnose", lambda _: found)

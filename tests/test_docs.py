@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from pipeline_maker import FSRCNN, ROOT, write_pack, write_pipeline
 
-from ofhkit.cli import main
-from ofhkit.commands import cli
+from ofhkit.commands.cli import main
+from ofhkit.commands.options import Parser
 from ofhkit.config import load_config, parse_options
 from ofhkit.config.find import shipped_configs
 from ofhkit.registry import plugins
@@ -86,12 +86,12 @@ def test_commands_are_understood(page, command, monkeypatch):
     """Every option is one of the tool's; every configuration is there and takes every override."""
     tool, *arguments = shlex.split(command.replace("…", "").removeprefix("python "), comments=True)
     assert tool == "ofhkit" or (ROOT / tool).is_file(), f"{page}: {command}"
-    parse = cli.Parser.parse_args
+    parse = Parser.parse_args
 
     def stop(self, args=None, namespace=None):
         raise Parsed(parse(self, args, namespace))
 
-    monkeypatch.setattr(cli.Parser, "parse_args", stop)
+    monkeypatch.setattr(Parser, "parse_args", stop)
     monkeypatch.setattr(plugins, "request", lambda *_: None)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", [tool, *(a for a in arguments if not re.fullmatch(r"\[.*\]", a))])

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset, atomic_write, cache_dir, check_disk_space, file_lock, is_writable
+from ofhkit.runtime.files import asset, atomic_write, cache_dir, check_disk_space, file_lock, is_writable
 
 HOLD = """
 import sys, time
-from ofhkit.files import file_lock
+from ofhkit.runtime.files import file_lock
 with file_lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

@@ -11,12 +11,12 @@ import ofhkit
 
 ROOT = Path(ofhkit.__file__).parent
 ROOMS = (  # from the ground up: a room imports only from those before it, lazily too
-    "errors", "files", "runtime", "functional", "ops", "registry", "config",
+    "errors", "runtime", "functional", "ops", "registry", "config",
     "models/layers", "models/quantised", "models/face_embedding", "models/fitted",
     "models/losses", "models/inpainters", "models/upsamplers", "models/discriminators", "models/landmark_priors",
     "models/parsers", "models/uncertainty", "models/inference",
     "models/pipeline", "data", "rendering", "metrics", "zoo", "evaluation", "training", "testing", "restoration",
-    "restoration/page", "export", "commands", "cli",
+    "restoration/page", "export", "commands", "commands/cli",
 )  # fmt: skip
 ORDER = {name: floor for floor, name in enumerate(ROOMS)}
 

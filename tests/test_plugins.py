@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ofhkit.cli import new_plugin
+from ofhkit.commands.cli import new_plugin
 from ofhkit.config import load_config
 from ofhkit.config.load import request_custom_imports
 from ofhkit.errors import OfhkitError
@@ -248,6 +248,6 @@ def test_the_tools_take_plugins(tmp_path):
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, ofhkit, ofhkit.commands.cli; print({'torch', 'mmengine', 'packaging'} & set(sys.modules))"
+    code = "import sys, ofhkit, ofhkit.commands.options; print({'torch', 'mmengine', 'packaging'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), plugins.VARIABLE: "not_there"}
     assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == "set()"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from celeba_maker import MadeCelebA
 
-from ofhkit.cli import COMMANDS, main
-from ofhkit.commands.cli import run
+from ofhkit.commands.cli import COMMANDS, main
+from ofhkit.commands.options import run
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -72,7 +72,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(monkeypatch, capsys):
 
 def test_a_command_s_tool_is_three_lines():
     for tool in TOOLS.glob("*.py"):
-        if "ofhkit.cli" in (text := tool.read_text()):
+        if "ofhkit.commands.cli" in (text := tool.read_text()):
             assert len(text.split("\n\n")) == 2
             assert len([line for line in text.splitlines() if line]) == 3
 
@@ -110,7 +110,7 @@ def test_a_path_that_cannot_be_used_is_one_sentence(number, capsys):
 
 def test_a_configuration_that_is_not_there_is_said_before_torch_is_imported():
     code = (
-        "import sys; from ofhkit.cli import train; from ofhkit.errors import OfhkitError\n"
+        "import sys; from ofhkit.commands.cli import train; from ofhkit.errors import OfhkitError\n"
         "sys.argv = ['train', 'configs/ofhnet_syntetic.py']\n"
         "try: train.main()\n"
         "except OfhkitError as error: print(error, 'torch' in sys.modules)"

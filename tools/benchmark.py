@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run, whole
+from ofhkit.commands.options import Parser, run, whole
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 BATCHES = {"inference": (1, 16, 64), "train": (16,), "ops": (16,), "data": (32, 128), "metrics": (64,)}

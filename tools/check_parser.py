@@ -7,7 +7,7 @@ Prints, place by place, the share of test faces with the right label, on real fa
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run, whole
+from ofhkit.commands.options import Parser, run, whole
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ twice. Test faces are never looked at.
 import itertools
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, factor, run
+from ofhkit.commands.options import Parser, common, factor, run
 
 
 def main() -> None:

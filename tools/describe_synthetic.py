@@ -8,7 +8,7 @@ Prints the same numbers as a table. Scenes are drawn, not rendered, so thousands
 from collections import Counter
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run, whole
+from ofhkit.commands.options import Parser, run, whole
 
 ITA_CLASSES = (("very light", 55), ("light", 41), ("intermediate", 28), ("tan", 10), ("brown", -30), ("dark", -90))
 

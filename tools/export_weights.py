@@ -17,7 +17,7 @@ A file under ofhkit/assets/zoo is found by its name: load_model("ofhnet"), tools
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 
 def main() -> None:

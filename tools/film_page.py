@@ -14,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 WIDTH, HEIGHT = 1000, 720
 PATIENCE = 300_000  # ms: a busy machine is slow

@@ -1,4 +1,4 @@
-from ofhkit.cli import main
+from ofhkit.commands.cli import main
 
 if __name__ == "__main__":
     main("list", "models")

@@ -8,7 +8,7 @@ are what the renderer still lacks. About 16 minutes on one CPU core with --amp.
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, factor, run
+from ofhkit.commands.options import Parser, common, factor, run
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     from ofhkit.commands.realism import measure_realism, realism_table
     from ofhkit.config import parse_options
     from ofhkit.errors import OfhkitError
-    from ofhkit.files import atomic_write
+    from ofhkit.runtime.files import atomic_write
     from ofhkit.training.curriculum import Options
 
     if args.data_root is None:

@@ -10,7 +10,7 @@
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 RANKS, STEPS = (25, 50, 100, 150), (8, 14, 20)
 
@@ -33,9 +33,9 @@ def main() -> None:
     from ofhkit.commands import photographs
     from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
-    from ofhkit.files import atomic_write
     from ofhkit.models.inpainters import RefinedInpainter
     from ofhkit.ops import device_name
+    from ofhkit.runtime.files import atomic_write
     from ofhkit.training.photographs import fit_prior, train_refiner
     from ofhkit.zoo import load_completer, load_model
     from ofhkit.zoo.completer import COMPLETER, save_completer

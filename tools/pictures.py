@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run, whole
+from ofhkit.commands.options import Parser, run, whole
 
 SHOWN = ("inpainter", "ofhnet", "ofhnet-plus", "ofhnet-plus-perceptual")
 BOX = (192, 84, 44, 28)  # x, y, w, h: over an eye of the portrait
@@ -32,12 +32,12 @@ def main() -> None:
 
     from ofhkit.errors import OfhkitError, did_you_mean
     from ofhkit.export import sample
-    from ofhkit.files import asset
     from ofhkit.functional.image_quality import psnr
     from ofhkit.functional.images import face_grid
     from ofhkit.functional.resample import downsample_cubic
     from ofhkit.models.inference import faster, run_batches
     from ofhkit.restoration import MaskOptions, Restorer, to_picture
+    from ofhkit.runtime.files import asset
     from ofhkit.zoo import DEFAULT_MODEL, load_model, zoo
 
     def write(name: str, pixels: np.ndarray) -> None:

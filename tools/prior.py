@@ -17,7 +17,7 @@ The moments of the training faces are collected once and kept in MOMENTS (minute
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 COMMANDS = (
     "lambda", "size", "faces", "holes", "occluders", "consistent", "privacy", "calibrate", "coverage", "ranks",
@@ -42,10 +42,10 @@ def main() -> None:
     from ofhkit.errors import OfhkitError
     from ofhkit.evaluation import prior, uncertainty
     from ofhkit.export import sample
-    from ofhkit.files import atomic_write
     from ofhkit.functional.images import write_png
     from ofhkit.functional.resample import downsample_cubic
     from ofhkit.ops.jit_c import device_name
+    from ofhkit.runtime.files import atomic_write
     from ofhkit.zoo import find_weights, load_model
     from ofhkit.zoo.release import add_calibration
 

@@ -8,7 +8,7 @@ The documentation's own build (mkdocs build --strict) calls the same functions, 
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from ofhkit.commands.reference import PAGES, models_table
-    from ofhkit.files import atomic_write
+    from ofhkit.runtime.files import atomic_write
 
     for name, page in PAGES.items() if args.out else ():
         print(atomic_write(args.out / name, page()))

@@ -9,7 +9,7 @@ The source is the word ``synthetic``, the folder of a prepared pack, or a config
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run, whole
+from ofhkit.commands.options import Parser, run, whole
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ Writes OUT/curve_RUN.svg for each run's stage (PSNR on validation faces over the
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, run
+from ofhkit.commands.options import Parser, run
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from ofhkit.evaluation.curves import curve_chart, curve_table, read_curve
-    from ofhkit.files import atomic_write
+    from ofhkit.runtime.files import atomic_write
 
     for folder in args.runs:
         rows = read_curve(folder / args.stage)

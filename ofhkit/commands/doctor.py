@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset, cache_dir
+from ofhkit.runtime.files import asset, cache_dir
 
 OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
 PACK_BYTES = 10_500_000_000  # all of CelebA as a pack

@@ -16,9 +16,9 @@ from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from ofhkit.commands.components import Entry, list_components
 from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL, annotations_of, describe
 from ofhkit.config.settings import SECTIONS
-from ofhkit.files import asset, beside
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, ParsingIoU
 from ofhkit.registry import ROLES, parameters
+from ofhkit.runtime.files import asset, beside
 from ofhkit.zoo import DEFAULT_MODEL, zoo
 from ofhkit.zoo.weights import load_weights
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import beside
+from ofhkit.runtime.files import beside
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ofhkit.data.packed import FORMAT, SPLITS, VERSION, hash_parts, is_pack
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write
 from ofhkit.functional.task import HR_SIZE
+from ofhkit.runtime.files import atomic_write
 
 POINTS = 5 + 68
 

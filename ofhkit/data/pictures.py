@@ -11,7 +11,7 @@ import numpy as np
 from ofhkit.data.picture_checks import MEMORY, SHARE
 from ofhkit.data.picture_decoding import read_frames
 from ofhkit.errors import OfhkitError
-from ofhkit.files import open_regular
+from ofhkit.runtime.files import open_regular
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

@@ -31,12 +31,12 @@ from ofhkit.evaluation.report import write_report
 from ofhkit.evaluation.scoring import Scored, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import columns_of, drawn_table, tables_of, write_tables
-from ofhkit.files import atomic_write, csv_cell
 from ofhkit.functional.images import face_grid, write_png
 from ofhkit.ops import device_name
 from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first
+from ofhkit.runtime.files import atomic_write, csv_cell
 from ofhkit.runtime.progress import log, worth_opening
 from ofhkit.runtime.version import __version__
 

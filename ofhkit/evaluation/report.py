@@ -25,8 +25,8 @@ from ofhkit.evaluation.figures import Gallery, line_chart
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.evaluation.sweep import Sweep
 from ofhkit.evaluation.tables import LEGEND, Column, marks, paper_numbers
-from ofhkit.files import asset, atomic_write
 from ofhkit.functional.images import face_grid, png_uri, to_uint8
+from ofhkit.runtime.files import asset, atomic_write
 from ofhkit.runtime.progress import log
 from ofhkit.runtime.version import __version__
 

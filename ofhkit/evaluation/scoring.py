@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.evaluation.pipelines import MEAN_FACE, Pipeline
-from ofhkit.files import ASSETS
 from ofhkit.functional.statistics import bootstrap_interval, paired_p_value
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.metrics import LRPSNR, PerImageMetric
@@ -26,6 +25,7 @@ from ofhkit.ops import set_implementation
 from ofhkit.registry import METRICS, UPSAMPLERS, Registry
 from ofhkit.runtime.devices import device_of
 from ofhkit.runtime.distributed import on_main
+from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import Progress
 
 PARSER = "face_parser.safetensors"

@@ -22,11 +22,11 @@ from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.evaluation.figures import leading, line_chart
 from ofhkit.evaluation.pipelines import MEAN_FACE
 from ofhkit.evaluation.scoring import Scored
-from ofhkit.files import atomic_write
 from ofhkit.functional.images import face_grid, write_png
 from ofhkit.functional.task import LR_SIZE
 from ofhkit.metrics import LRPSNR, PSNR, SSIM
 from ofhkit.registry import DEGRADATIONS
+from ofhkit.runtime.files import atomic_write
 from ofhkit.runtime.progress import log
 
 __all__ = ["SWEEPS", "Sweep", "holes_of", "run_sweep", "write_sweep"]

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ofhkit.errors import printable
-from ofhkit.files import atomic_write, csv_cell
 from ofhkit.metrics import PerImageMetric
+from ofhkit.runtime.files import atomic_write, csv_cell
 
 LEGEND = (
     "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "

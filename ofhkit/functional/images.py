@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ofhkit.files import atomic_write
+from ofhkit.runtime.files import atomic_write
 
 __all__ = ["encode_png", "png_uri", "to_float", "to_uint8"]
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.quantised import load_quantised
+from ofhkit.runtime.files import asset
 
 __all__ = ["FaceEmbedding", "recognition_box"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from ofhkit.files import atomic_write, cache_dir
+from ofhkit.runtime.files import atomic_write, cache_dir
 
 VARIABLE = "OFHKIT_NO_KERNELS"
 SOURCES = Path(__file__).with_name("kernels")

@@ -157,8 +157,8 @@ class Loader:
             source = inspect.getsourcefile(component)
         except TypeError:
             source = None
-        package = self._distributions.get(module.partition(".")[0], (module, ""))
-        return Origin(*package, Path(source) if source else None)
+        package, version = self._distributions.get(module.partition(".")[0], (module, ""))
+        return Origin(package, version, Path(source) if source else None)
 
 
 def _resolve(reference: str, folder: Path, door: str) -> list[tuple[metadata.EntryPoint, Path | None]]:
@@ -179,7 +179,7 @@ def _resolve(reference: str, folder: Path, door: str) -> list[tuple[metadata.Ent
     files = _modules_in(path)
     if not files:
         raise _Mistake(f"{door}: {path} is no Python module and no folder of modules")
-    found = []
+    found: list[tuple[metadata.EntryPoint, Path | None]] = []
     for file in files:
         module = file.parent if file.name == "__init__.py" else file
         _add_to_path(module.parent)

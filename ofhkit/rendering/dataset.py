@@ -15,11 +15,11 @@ from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, PackedFaces, is_pack
 from ofhkit.data.pool import parallel
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import asset, cache_dir, check_disk_space, file_lock
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.functional.face_labels import five_points
 from ofhkit.registry import DATASETS
 from ofhkit.rendering.render import render_face
+from ofhkit.runtime.files import asset, cache_dir, check_disk_space, file_lock
 from ofhkit.runtime.progress import Progress
 
 CHUNK = 32  # faces

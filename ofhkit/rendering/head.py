@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ofhkit.files import asset
+from ofhkit.runtime.files import asset
 
 RACES = ("african", "asian", "caucasian")
 BODY, EYE_L, EYE_R, TEETH_UPPER, TEETH_LOWER, TONGUE, HAIR_GUIDE = range(7)  # values of the array ``group``

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset
 from ofhkit.models.quantised import SeparableConv, load_quantised, pad_same
+from ofhkit.runtime.files import asset
 
 MEAN = (117.001, 114.697, 97.404)
 ANCHORS = ((1.603231, 2.094468), (6.041143, 7.080126), (2.882459, 3.518061), (4.266906, 5.178857), (9.041765, 10.66308))

@@ -11,7 +11,7 @@ from PIL import Image, JpegImagePlugin
 from ofhkit.data.picture_checks import MEMORY, open_picture
 from ofhkit.data.picture_decoding import orientation_of, turn_back
 from ofhkit.errors import OfhkitError
-from ofhkit.files import open_regular
+from ofhkit.runtime.files import open_regular
 
 __all__ = ["SUFFIXES", "jpeg_like"]
 

@@ -13,12 +13,12 @@ from ofhkit.data.celeba.prepare import landmark_reader
 from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import PackedFaces, is_pack
 from ofhkit.errors import OfhkitError
-from ofhkit.files import cache_dir, file_lock
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, warp
 from ofhkit.functional.face_labels import five_points
 from ofhkit.registry import DATASETS
 from ofhkit.restoration.faces import FaceFinder
 from ofhkit.restoration.pictures import PICTURES, read_pictures
+from ofhkit.runtime.files import cache_dir, file_lock
 from ofhkit.runtime.progress import Progress
 
 __all__ = ["PhotoFolder"]

@@ -18,7 +18,7 @@ import numpy as np
 from ofhkit.data.picture_checks import MEMORY, check_size, count_frames, open_picture
 from ofhkit.data.picture_decoding import Picture, read_frames, to_picture
 from ofhkit.errors import OfhkitError
-from ofhkit.files import open_regular
+from ofhkit.runtime.files import open_regular
 
 __all__ = ["MEMORY", "PICTURES", "VIDEOS", "Picture", "is_still", "read_pictures", "to_picture"]
 

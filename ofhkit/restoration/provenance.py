@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofhkit.errors import Note, OfhkitError
-from ofhkit.files import atomic_write, cache_dir, open_regular
+from ofhkit.runtime.files import atomic_write, cache_dir, open_regular
 from ofhkit.runtime.version import __version__
 
 __all__ = ["LOST", "carries_credentials", "certificate", "sign"]

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write
 from ofhkit.functional.images import to_uint8
 from ofhkit.functional.task import LR_SIZE
 from ofhkit.models.inference import run_batches
 from ofhkit.restoration.pictures import is_still, read_pictures
 from ofhkit.restoration.writing import png
+from ofhkit.runtime.files import atomic_write
 
 __all__ = ["Result", "hallucinate"]
 

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write, csv_cell, is_writable, open_regular
 from ofhkit.functional.images import contact_sheet
 from ofhkit.restoration import jpeg, provenance
 from ofhkit.restoration.composition import draw_overlay, draw_uncertainty
 from ofhkit.restoration.outcome import Outcome
 from ofhkit.restoration.pictures import PICTURES, Picture
+from ofhkit.runtime.files import atomic_write, csv_cell, is_writable, open_regular
 from ofhkit.runtime.version import __version__
 
 __all__ = ["COLUMNS", "FOLDERS", "WARNING", "Writer", "png"]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write
+from ofhkit.runtime.files import atomic_write
 from ofhkit.runtime.progress import log
 from ofhkit.zoo.weights import first_line
 

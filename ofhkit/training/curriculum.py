@@ -27,10 +27,10 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.compare import compare
 from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.evaluation.scoring import network_gmacs
-from ofhkit.files import atomic_write, file_lock
 from ofhkit.registry import DATASETS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device, set_malloc_policy
 from ofhkit.runtime.distributed import is_main, main_process_first, on_main, world_size
+from ofhkit.runtime.files import atomic_write, file_lock
 from ofhkit.runtime.progress import clock, log, worth_opening
 from ofhkit.runtime.version import __version__
 from ofhkit.training.checkpoint import sweep

@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.evaluate import evaluate
-from ofhkit.files import atomic_write
 from ofhkit.functional.images import face_grid, write_png
 from ofhkit.registry import HOOKS, METRICS
 from ofhkit.runtime.distributed import is_main, rank
+from ofhkit.runtime.files import atomic_write
 from ofhkit.runtime.progress import FOR_PEOPLE, log
 from ofhkit.training.monitor import count, place
 from ofhkit.zoo.weights import save_weights

@@ -10,11 +10,11 @@ from typing import cast
 import torch
 
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.inference import faster
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.devices import pick_device
+from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import log
 from ofhkit.zoo.completer import load_completer
 from ofhkit.zoo.pipeline_file import open_pipeline

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import ASSETS
 from ofhkit.registry import INPAINTERS
 from ofhkit.runtime.devices import pick_device
+from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import log
 from ofhkit.zoo.weights import check_finite, load_strictly, load_weights, save_weights
 

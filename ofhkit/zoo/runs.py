@@ -20,8 +20,8 @@ from torch import Tensor
 from ofhkit.config import from_json, to_json
 from ofhkit.config.check import complete
 from ofhkit.errors import OfhkitError
-from ofhkit.files import atomic_write
 from ofhkit.registry import HALLUCINATORS, PIPELINE
+from ofhkit.runtime.files import atomic_write
 from ofhkit.runtime.progress import log
 from ofhkit.zoo.weights import MODEL, load_strictly, load_weights, save_weights
 

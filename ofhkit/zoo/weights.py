@@ -11,7 +11,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, printable
-from ofhkit.files import atomic_write
+from ofhkit.runtime.files import atomic_write
 
 MODEL = "model.safetensors"  # a finished run's pipeline
 HEADER_KEY = "ofhkit"

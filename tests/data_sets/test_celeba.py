@@ -14,8 +14,8 @@ from ofhkit.data.celeba.files import load_template
 from ofhkit.data.celeba.prepare import disagreement, find_or_prepare, prepare
 from ofhkit.data.packed import PackedFaces, hash_parts, is_pack, read_pack_info
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.runtime.files import asset
 
 LAYOUTS = ("flat", "flat_zip", "official", "kaggle", "kaggle_zip")
 
@@ -264,7 +264,7 @@ def test_nothing_left_of_a_split_says_why(tmp_path):
 
 
 def test_a_small_disk_is_refused_before_anything_is_read(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr("ofhkit.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr("ofhkit.runtime.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(OfhkitError, match=r"the pack of 20 faces needs 0\.00 GB"):
         make(faces.flat(tmp_path / "raw"), tmp_path / "pack")
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from page_visitor import Visitor, file_data
 
-from ofhkit.files import asset
 from ofhkit.restoration.page import guard, uploads
 from ofhkit.restoration.page.guard import MAX_EVENT, TOO_LARGE, WRONG
 from ofhkit.restoration.page.server import application
 from ofhkit.restoration.page.uploads import MAX_BYTES, MAX_FILES, UNKNOWN
+from ofhkit.runtime.files import asset
 
 pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhkit[demo]')")
 

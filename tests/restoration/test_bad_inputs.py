@@ -14,11 +14,11 @@ from pipeline_maker import INPAINTER
 
 from ofhkit.data.pictures import FolderImages, ZipImages, decode
 from ofhkit.errors import OfhkitError
-from ofhkit.files import open_regular
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration import MaskOptions, Restorer, restore_files, writing
 from ofhkit.restoration.pictures import read_pictures
 from ofhkit.restoration.sources import Names
+from ofhkit.runtime.files import open_regular
 
 TINY = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ofhkit.data.picture_checks import BYTES_PER_PIXEL, FRAME_WEIGHT, MEMORY, WEIGHTS
-from ofhkit.files import asset
+from ofhkit.runtime.files import asset
 
 Image.MAX_IMAGE_PIXELS = None
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # lies on its side

@@ -22,7 +22,7 @@ from page_visitor import Visitor, file_data
 from PIL import Image
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset
+from ofhkit.runtime.files import asset
 
 pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhkit[demo]')")
 

@@ -192,7 +192,7 @@ def test_a_launcher_that_did_not_start_this_is_a_sentence(launcher, message):
 
 RESTARTED = """
 import os
-from ofhkit.commands.cli import run
+from ofhkit.commands.options import run
 from ofhkit.runtime.distributed import gather, processes, rank
 from ofhkit.errors import OfhkitError
 

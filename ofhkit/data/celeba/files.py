@@ -17,8 +17,8 @@ import numpy as np
 from ofhkit.data.packed import read_npz
 from ofhkit.data.pictures import FolderImages, ZipImages
 from ofhkit.errors import OfhkitError
-from ofhkit.files import ASSETS
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
+from ofhkit.runtime.files import ASSETS
 
 IMAGES = "img_align_celeba"
 _BYTES = 8192  # of landmarks_68.npz for a face, at the most

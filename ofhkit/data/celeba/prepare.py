@@ -22,10 +22,10 @@ from ofhkit.data.pack_writer import PackWriter
 from ofhkit.data.packed import SPLITS, is_pack, read_pack_info
 from ofhkit.data.pool import parallel
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.functional.face_labels import five_points
 from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import PRIORS
+from ofhkit.runtime.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.runtime.progress import Progress
 
 log = logging.getLogger("ofhkit")

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.quantised import PlainConv, SeparableConv, load_quantised
 from ofhkit.registry import PRIORS
+from ofhkit.runtime.files import asset
 
 NET_SIZE = 112
 MEAN = (122.782, 117.001, 104.298)

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset
 from ofhkit.functional.image_quality import enlarge_mask
 from ofhkit.functional.precision import no_autocast
 from ofhkit.models.losses.terms import LossTerm
 from ofhkit.registry import LOSSES
+from ofhkit.runtime.files import asset
 
 __all__ = ["LPIPSLoss", "lpips_maps", "pool_lpips"]
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.files import asset
 from ofhkit.functional.face_labels import PARSING_LABELS
 from ofhkit.models.layers import ConvBNReLU
 from ofhkit.registry import PRIORS
+from ofhkit.runtime.files import asset
 
 
 class Down(nn.Sequential):

@@ -18,7 +18,6 @@ from PIL import Image
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import csv_cell
 from ofhkit.functional.images import encode_png
 from ofhkit.restoration import MaskOptions, Outcome, Picture, Restorer
 from ofhkit.restoration.page.compare import SCORES, Results
@@ -26,6 +25,7 @@ from ofhkit.restoration.page.inputs import MEMORY, read_upload
 from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
+from ofhkit.runtime.files import csv_cell
 from ofhkit.zoo import load_completer
 
 __all__ = ["MASKS", "Row", "pack_results", "restore_many"]

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from ofhkit.errors import OfhkitError, is_warning
-from ofhkit.files import asset
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.rendering.render import render_face
 from ofhkit.restoration import Picture, Restorer, read_pictures
 from ofhkit.restoration.page.uploads import MAX_BYTES
 from ofhkit.restoration.pictures import VIDEOS
+from ofhkit.runtime.files import asset
 
 __all__ = ["EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "open_example", "open_file", "read_upload"]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ofhkit.files import asset
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.landmark_priors.face_api import FaceAPI68, FaceLandmark68, face_box
 from ofhkit.registry import PRIORS
+from ofhkit.runtime.files import asset
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from ofhkit.errors import OfhkitError
-from ofhkit.files import asset
 from ofhkit.models.losses import LPIPSLoss
 from ofhkit.models.losses.perceptual import _network, lpips_maps, pool_lpips
+from ofhkit.runtime.files import asset
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from ofhkit import __version__, registry
-from ofhkit.commands.cli import Parser
+from ofhkit.commands.options import Parser
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.files import beside
 from ofhkit.registry import Registry
+from ofhkit.runtime.files import beside
 
 IMPORTS, *SECTIONS = re.split(r"^## ", beside("docs/roles.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
 EXAMPLE = re.compile(r"(?P<kind>[^\n]+)\n\n(?P<promise>.+?)\n\n```python\n(?P<code>.+?)```", re.DOTALL)

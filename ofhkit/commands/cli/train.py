@@ -9,7 +9,7 @@ Goes on by itself where it was stopped. Stages that methods share are trained on
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, factor, launcher, whole
+from ofhkit.commands.options import Parser, common, factor, launcher, whole
 from ofhkit.config.find import existing, find_config
 
 

@@ -9,7 +9,7 @@ goes on after an interruption. Pictures that cannot be used are listed in OUT/re
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, whole
+from ofhkit.commands.options import Parser, whole
 
 
 def main() -> None:

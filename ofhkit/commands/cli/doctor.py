@@ -7,7 +7,7 @@ Exits with 1 if something needs fixing. Changes nothing.
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser
+from ofhkit.commands.options import Parser
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ back and compared with eager on rendered faces; one that differs is not kept. ON
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, whole
+from ofhkit.commands.options import Parser, whole
 
 
 def main() -> None:

@@ -8,7 +8,7 @@
 A model's name works in ofhkit infer --model, ofhkit export and ofhkit.load_model; a configuration's in ofhkit train.
 """
 
-from ofhkit.commands.cli import Parser
+from ofhkit.commands.options import Parser
 
 
 def main() -> None:

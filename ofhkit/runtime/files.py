@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from ofhkit.errors import OfhkitError, did_you_mean
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 ASSETS = PACKAGE / "assets"
 
 

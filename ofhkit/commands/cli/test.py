@@ -14,7 +14,7 @@ scored, as it was trained. Writes table1 and table2
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, common, launcher, whole
+from ofhkit.commands.options import Parser, common, launcher, whole
 
 
 def main() -> None:

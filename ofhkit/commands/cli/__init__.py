@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ofhkit.commands.cli import run
+from ofhkit.commands.options import run
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.runtime.version import __version__
 
@@ -40,7 +40,7 @@ def _pick() -> int | None:
 
 
 def _module(command: str) -> Any:
-    return import_module(f"ofhkit.cli.{command.replace('-', '_')}")
+    return import_module(f"ofhkit.commands.cli.{command.replace('-', '_')}")
 
 
 def _help() -> str:

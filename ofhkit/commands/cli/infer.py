@@ -14,7 +14,7 @@ output; the others have theirs.
 import warnings
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, launcher, whole
+from ofhkit.commands.options import Parser, launcher, whole
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ ofhkit config lint configs/*.py
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser
+from ofhkit.commands.options import Parser
 
 ARGUMENTS = {"show": 1, "diff": 2, "lint": None}
 

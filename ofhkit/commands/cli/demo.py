@@ -9,7 +9,7 @@ can open the page unless --host says otherwise. Needs: pip install 'ofhkit[demo]
 
 from pathlib import Path
 
-from ofhkit.commands.cli import Parser, whole
+from ofhkit.commands.options import Parser, whole
 
 
 def main() -> None:

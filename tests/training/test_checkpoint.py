@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from process_maker import play
+from process_maker import train_gan
 from torch import nn
 
 from ofhkit.errors import OfhkitError
@@ -108,7 +108,7 @@ def test_what_is_damaged_is_told_in_our_own_words(tmp_path):
 
 @pytest.mark.slow
 def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
-    whole = play(tmp_path)["weights"]
+    whole = train_gan(tmp_path)["weights"]
     good = tmp_path / "iter_00000008.pth"
     state = load_checkpoint(good)
     (tmp_path / "iter_00000009.pth").unlink()
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_something_else_is_passed_over(tmp_path, capsys):
     for kind in strange:
         torch.save(kind, tmp_path / "iter_00000009.pth")
         shutil.copy(tmp_path / "iter_00000009.pth", tmp_path / "iter_00000010.pth")
-        resumed = play(tmp_path)
+        resumed = train_gan(tmp_path)
         assert len(resumed["losses"]) == 1
         assert all(torch.equal(resumed["weights"][name], value) for name, value in whole.items())
         (tmp_path / "iter_00000010.pth").unlink(missing_ok=True)

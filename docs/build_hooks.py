@@ -40,7 +40,7 @@ def on_files(files: Files, config) -> Files:
 def _api_page() -> str:
     """Every name of the public surface with its docstring, by mkdocstrings."""
     items = re.findall(r"^- (.*(?:\n  .*)*)", (FOLDER / "public_api.md").read_text(encoding="utf-8"), re.MULTILINE)
-    parts = ["# Every public name", "What [a plugin may import](public_api.md), from the docstrings."]
+    parts = ["# The Python interface", "What [a plugin may import](public_api.md), from the docstrings."]
     for module, *names in (re.findall(r"`([\w.]+)`", item) for item in items):
         options = f"    options:\n      members: [{', '.join(names)}]"
         parts += [f"## {module}", f"::: {module}\n{options}"]

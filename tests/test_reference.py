@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from test_public_api import stated
 
 from ofhkit.commands.components import list_components
 from ofhkit.commands.reference import (
     PARTS,
-    api_page,
     components_page,
     configuration_page,
     documented,
@@ -55,16 +53,6 @@ def test_the_parts_of_a_configuration_are_linked_and_short():
     for part in PARTS:
         assert f"(configuration_{part}.md)" in page
     assert len(page.splitlines()) < 60
-
-
-def test_every_public_name_is_explained():
-    page = api_page()
-    for module, names in stated().items():
-        assert f"\n## {module}\n" in page
-        assert all(f"\n### {name}\n" in page for name in names)
-    entry = page.partition("\n### hallucinate\n")[2].partition("\n### ")[0]
-    assert "- `model`: of `ofhkit.load_model`." in entry
-    assert "```python\n>>> import ofhkit" in entry
 
 
 def test_every_model_has_a_card_and_a_picture():

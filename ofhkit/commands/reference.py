@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import mmengine.optim  # noqa: F401 (registers optimizers and schedules)
@@ -18,7 +17,7 @@ from ofhkit.config.check import ROLE_OF_KEY, TOP_LEVEL, annotations_of, describe
 from ofhkit.config.settings import SECTIONS
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, ParsingIoU
 from ofhkit.registry import ROLES, parameters
-from ofhkit.runtime.files import asset, beside
+from ofhkit.runtime.files import asset
 from ofhkit.zoo import DEFAULT_MODEL, zoo
 from ofhkit.zoo.weights import load_weights
 
@@ -234,52 +233,10 @@ def models_page() -> str:
     return "\n".join([*parts, "## How they were made, and their limits\n", cards[cards.index("**Data.**") :]])
 
 
-def api_page() -> str:
-    """The public names of docs/public_api.md, with their signatures and docstrings; each where it is named first."""
-    listed = re.findall(r"^- (.*(?:\n  .*)*)", beside("docs/public_api.md").read_text(encoding="utf-8"), re.MULTILINE)
-    parts = [
-        "# The Python interface\n",
-        "Written from the docstrings when this page was built. These names stay ([what that means](public_api.md)).\n",
-    ]
-    shown: set[int] = set()
-    for module, *names in (re.findall(r"`([\w.]+)`", item) for item in listed):
-        parts.append(f"## {module}\n")
-        for name in names:
-            value = getattr(import_module(module), name)
-            parts += [] if id(value) in shown else [_entry(name, value)]
-            shown.add(id(value))
-    return "\n".join(parts)
-
-
-def _entry(name: str, value: Any) -> str:
-    if not (inspect.isclass(value) or inspect.isfunction(value)):
-        return f"### {name}\n\n`{type(value).__name__}`\n"
-    plain = inspect.isclass(value) and issubclass(value, Exception)
-    signature = "" if plain else re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(value)))
-    return f"### {name}\n\n```python\n{name}{signature}\n```\n\n{_as_markdown(inspect.getdoc(value) or '')}\n"
-
-
-def _as_markdown(doc: str) -> str:
-    """A Google docstring: sections become lists, doctests code, paragraphs stay."""
-    parts = []
-    for block in doc.split("\n\n"):
-        head, _, rest = block.partition("\n")
-        if block.startswith(">>>"):
-            parts.append(f"```python\n{block}\n```")
-        elif head.removesuffix(":") in _HEADINGS and rest:
-            items = re.split(r"\n    (?=\S)", f"\n{rest}")[1:]
-            named = (re.sub(r"^([\w, ]+):", r"`\1`:", item) for item in items)
-            parts += [f"**{head}**", "\n".join(f"- {_cell(item)}" for item in named)]
-        else:
-            parts.append(_cell(block))
-    return "\n\n".join(parts)
-
-
 PARTS = ("model", "data", "stages", "runtime", "evaluation")
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     **{f"configuration_{part}.md": partial(part_page, part) for part in PARTS},
     "components.md": components_page,
     "models.md": models_page,
-    "api.md": api_page,
 }

@@ -22,8 +22,8 @@ def jpeg_like(pixels: np.ndarray, path: Path, comment: str) -> bytes | None:
     """Encode restored pixels as the JPEG file they came from was encoded.
 
     Quantised with the same tables in the same blocks, what did not change comes out as it was, but for rounding (and
-    where a decoder smooths shrunk color planes or colors leave what RGB holds: less than 1 % of the pixels). The
-    picture is turned as its file holds it, and EXIF says as before how it is to be shown.
+    where a decoder smooths shrunk color planes or colors leave what RGB holds). The picture is turned as its file holds
+    it, and EXIF says as before how it is to be shown.
 
     Returns:
         The file's bytes; None where ``path`` is no JPEG, or not one of grey or color pixels of that size.

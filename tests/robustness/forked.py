@@ -8,6 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import torch
 from curriculum_maker import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -64,6 +65,7 @@ def _run(arguments: list[str], log: str, most: int | None) -> None:
         os.dup2(output, stream)
     if most is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    torch.set_num_threads(1)  # another number of threads adds in another order, and runs differ in last bits
     os.chdir(ROOT)
     sys.argv = arguments
     runpy.run_path(arguments[0], run_name="__main__")

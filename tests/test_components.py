@@ -1,11 +1,12 @@
 """One sweep over everything registered, in every role: a new component is tested the day it appears."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from ofhkit.data.pack_writer import PackWriter
@@ -25,6 +26,7 @@ SMALL = {  # narrow where the defaults are slow; what a constructor demands
     "FaceDiscriminator": dict(channels=(4, 4, 4, 4, 4, 4), out_channels=4),
     "URDGNDiscriminator": dict(channels=(4, 4, 4, 4), hidden_channels=8),
     "FixedRectangle": dict(height=6, width=6),
+    "Choice": dict(parts=[dict(type="Ellipse"), dict(type="Strokes")]),
     "ParsingIoU": dict(parser=dict(type="FaceParser")),
     "SyntheticFaces": dict(num_faces=2, cache=False),
     "FaceHallucinator": dict(
@@ -48,8 +50,19 @@ def arguments(name: str, component: type, folder) -> dict:
         iterations=2, interval=1, root=folder, network=network, begin=1, metrics=[], dataset=[0], degrade=dict
     )
     values |= dict(metric="PSNR", higher_is_better=True)
+    if name == "PhotoFolder":  # it wants faces
+        values["root"] = portraits(folder)
     needed = [p.name for p in inspect.signature(component).parameters.values() if p.default is p.empty]
     return {name: values[name] for name in needed if name in values}
+
+
+def portraits(folder) -> str:
+    """A folder of three photographs that show a face."""
+    photo = Image.open(Path(__file__).parent / "data/golden_det224.png")
+    (target := Path(folder) / "portraits").mkdir(exist_ok=True)
+    for i, picture in enumerate((photo, ImageOps.mirror(photo), ImageOps.posterize(photo, 5))):
+        picture.save(target / f"{i}.png")
+    return str(target)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def cut(prior: SpectralInpainter, rank: int) -> SpectralInpainter:
     """The same prior with fewer components; what they explained becomes noise."""
     state = {name: value.clone() for name, value in prior.state_dict().items()}
     basis, unit, low = state["basis"].float(), state["unit"], prior.mean.shape[-1]
-    lost = ((basis[:, :-rank] * unit[:, :-rank, None, None, None]) ** 2).sum(1)
+    lost = ((basis[:, :-rank] * unit[:, :-rank, None]) ** 2).sum(1).view(2, 3, low, low // 2)
     for parity in (0, 1):
         state["noise"][:, :low, parity:low:2] += lost[parity] * state["std"][..., parity::2] ** 2
     state |= {"basis": state["basis"][:, -rank:].clone(), "unit": unit[:, -rank:].clone()}

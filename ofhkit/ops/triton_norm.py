@@ -163,7 +163,8 @@ def backward(
                 pixels, channels, height, width, last, relu, upsample, coefficients is not None, sums, steps,
                 block_p, block_c,
             )  # fmt: skip
-    return dx, *partial.double().sum(1).float()
+    total, total_x = partial.double().sum(1).float()
+    return dx, total.clone(), total_x.clone()  # an operator returns no two views of one tensor
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,10 +51,23 @@ def _check_occluder(occluder: Callable) -> None:
     require(torch.equal(masks[5:7], occluder(keys[5:7], 3, 16)), f"{name}: a mask depends on the other keys")
 
 
+def _check_paint(paint: Callable) -> None:
+    """(keys, seed, hr) -> pictures like hr in [0, 1], the same each time."""
+    name, keys, hr = type(paint).__name__, torch.arange(4), sample_batch(4)["hr"]
+    painted = paint(keys, 3, hr)
+    require(painted.shape == hr.shape, f"{name}: pictures are {tuple(painted.shape)}, expected {tuple(hr.shape)}")
+    require(painted.min() >= 0 and painted.max() <= 1, f"{name}: a picture is not in [0, 1]")
+    require(torch.equal(painted, paint(keys, 3, hr)), f"{name}: the same keys and seed give other pictures")
+
+
 def check_degradation(degradation: Callable) -> None:
-    """uint8 faces -> ``hr, lr_gt, mask, lr`` in [0, 1], the same each time; or an occluder: without ``forward``."""
+    """uint8 faces -> ``hr, lr_gt, mask, lr`` in [0, 1], the same each time.
+
+    What has no ``forward`` is an occluder, or a paint where its last argument is called ``hr``.
+    """
     if not hasattr(degradation, "forward"):
-        _check_occluder(degradation)
+        paints = "hr" in inspect.signature(degradation).parameters
+        _check_paint(degradation) if paints else _check_occluder(degradation)
         return
     name = type(degradation).__name__
     for training in (False, True):

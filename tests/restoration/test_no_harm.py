@@ -234,7 +234,7 @@ def test_the_color_profile_goes_with_the_pixels(model, tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(photo()).save(tmp_path / "p.jpg", icc_profile=profile)
     run(tmp_path / "p.jpg", tmp_path / "out", model, box=BOX)
-    assert Image.open(tmp_path / "out/p.png").info["icc_profile"] == profile
+    assert Image.open(tmp_path / "out/p.jpg").info["icc_profile"] == profile
 
 
 @pytest.mark.slow

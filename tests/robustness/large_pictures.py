@@ -86,13 +86,12 @@ def write(name: str, folder: Path, memory: int = MEMORY) -> Path:
 
 def taken(path: Path, how: str, folder: Path) -> tuple[int, str]:
     """MB above the start that a process of its own takes to read or restore a picture, and what it says of it."""
-    with Image.open(path) as image:
-        x = min(image.size) // 3
+    x = largest_side(path.name) // 3
     mask = folder / "mask.png"
     if how == "mask":
-        colour = np.zeros((3 * x, 3 * x, 3), np.uint8)
-        colour[x : 2 * x, x : 2 * x] = (250, 40, 250)
-        cv2.imwrite(str(mask), colour)
+        color = np.zeros((3 * x, 3 * x, 3), np.uint8)
+        color[x : 2 * x, x : 2 * x] = (250, 40, 250)
+        cv2.imwrite(str(mask), color)
     options = [option.format(x=x, mask=mask) for option in MASKS[how]]
     command = [sys.executable, __file__, str(path), str(folder / "out"), *options]
     done = subprocess.run(command, capture_output=True, text=True)

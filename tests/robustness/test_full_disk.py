@@ -34,7 +34,7 @@ def things(tmp_path_factory) -> Path:
     MadeCelebA(10).flat(folder / "raw")
     pack = write_pack(folder / "pack")
     write_config(folder, "ofhnet", "OFHNet", OFHNET)
-    write_pipeline(folder / "work", "fsrcnn_celeba", "IN+FSRCNN", pack, FSRCNN)
+    write_pipeline(folder / "runs", "fsrcnn_celeba", "IN+FSRCNN", pack, FSRCNN)
     face = cv2.resize(np.random.default_rng(0).integers(0, 255, (4, 4, 3), np.uint8), (128, 128))
     cv2.imwrite(str(folder / "face.png"), face)
     return folder
@@ -42,11 +42,11 @@ def things(tmp_path_factory) -> Path:
 
 TOOLS = {  # tool -> arguments; {} is the folder of things, OUT the small disk
     "prepare_celeba.py": "--root {}/raw --out OUT/pack --workers 0",
-    "train.py": "{}/ofhnet_tiny.py --data-root {}/pack --work-dir OUT/work --device cpu",
-    "test.py": "configs/fsrcnn_celeba.py --work-dir {}/work --out OUT/results --device cpu --metrics psnr",
-    "infer.py": "{}/face.png --model {}/work/fsrcnn_celeba --out OUT/restored --box 40,40,30,30 --device cpu",
-    "export_weights.py": "{}/work/fsrcnn_celeba --out OUT/deep/fsrcnn.safetensors --licence free",
-    "export.py": "{}/work/fsrcnn_celeba/model.safetensors --format torch --out OUT/m.pt2 --faces 1 --rounds 0",
+    "train.py": "{}/ofhnet_tiny.py --data-root {}/pack --work-dir OUT/runs --device cpu",
+    "test.py": "configs/fsrcnn_celeba.py --work-dir {}/runs --out OUT/results --device cpu --metrics psnr",
+    "infer.py": "{}/face.png --model {}/runs/fsrcnn_celeba --out OUT/restored --box 40,40,30,30 --device cpu",
+    "export_weights.py": "{}/runs/fsrcnn_celeba --out OUT/deep/fsrcnn.safetensors --licence free",
+    "export.py": "{}/runs/fsrcnn_celeba/model.safetensors --format torch --out OUT/m.pt2 --faces 1 --rounds 0",
     "new_plugin.py": "my_upsampler upsampler --out OUT",
 }
 

@@ -214,3 +214,8 @@ def test_cards_headers_and_listing_say_the_same(monkeypatch, capsys):
         assert ("(default)" in card["name"]) == (name == zoo.DEFAULT_MODEL)
         assert re.split(",| with ", card["method"])[0] == info["method"]
         assert f"budget {info['budget']:g}" in card["trained on"]
+
+
+def test_a_model_that_is_free_to_use_brings_no_research_weights_along():
+    assert zoo.completer_for(ofhkit.load_model("ofhnet-synthetic", "cpu"), "cpu") is None
+    assert zoo.completer_for(ofhkit.load_model("ofhnet", "cpu"), "cpu") is not None

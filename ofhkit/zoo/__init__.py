@@ -16,11 +16,11 @@ from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import log
-from ofhkit.zoo.completer import load_completer
+from ofhkit.zoo.completer import completer_for, load_completer
 from ofhkit.zoo.pipeline_file import open_pipeline
 from ofhkit.zoo.weights import MODEL
 
-__all__ = ["DEFAULT_MODEL", "find_weights", "load_completer", "load_model", "zoo"]
+__all__ = ["DEFAULT_MODEL", "completer_for", "find_weights", "load_completer", "load_model", "zoo"]
 
 FOLDER = ASSETS / "zoo"
 DEFAULT_MODEL = "ofhnet-plus"

@@ -14,7 +14,7 @@ from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import log
 from ofhkit.zoo.weights import check_finite, load_strictly, load_weights, save_weights
 
-__all__ = ["COMPLETER", "load_completer", "save_completer"]
+__all__ = ["COMPLETER", "completer_for", "load_completer", "save_completer"]
 
 COMPLETER = ASSETS / "photographs.safetensors"
 
@@ -37,6 +37,16 @@ def load_completer(path: str | Path = COMPLETER, device: str | torch.device = "a
     if header.get("licence"):
         log.info("%s", f"{Path(path).stem}: {header['licence']}")
     return network.to(pick_device(device) if isinstance(device, str) else device).eval()
+
+
+def completer_for(model: nn.Module, device: str | torch.device = "auto") -> nn.Module | None:
+    """Load the inpainter that ships for a model's photographs; None for a model that is free to use.
+
+    It was fitted to photographs and is for research only, as the models of photographs are; a model whose licence
+    allows more does not bring it along unasked.
+    """
+    licence = getattr(model, "info", {}).get("licence")
+    return None if licence and not licence.startswith("non-commercial") else load_completer(device=device)
 
 
 def save_completer(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], **header: str) -> Path:

@@ -44,7 +44,7 @@ def main() -> int:
         "--completer",
         default=None,
         metavar="FILE|none",
-        help="fills photographs' holes; none: the 16x16 face does",
+        help="fills photographs' holes; none, and for a model that is free to use: the 16x16 face does",
     )
     parser.add_argument("--uncertainty", action="store_true", help="also draw where the model is unsure")
     parser.add_argument("--samples", type=whole(1, 64), default=0, metavar="N", help="also draw N other answers")
@@ -61,8 +61,7 @@ def main() -> int:
     from ofhkit.restoration import MaskOptions, Restorer, restore_files
     from ofhkit.restoration.masks import parse_box, parse_color
     from ofhkit.runtime.distributed import is_main, processes
-    from ofhkit.zoo import DEFAULT_MODEL, load_model
-    from ofhkit.zoo.completer import COMPLETER, load_completer
+    from ofhkit.zoo import DEFAULT_MODEL, completer_for, load_completer, load_model
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in a sentence of our own
     mask = MaskOptions(
@@ -70,7 +69,11 @@ def main() -> int:
     )
     with processes(args.launcher, args.device):
         model = load_model(args.model or DEFAULT_MODEL, args.device, args.flips or None)
-        completer = None if args.completer == "none" else load_completer(args.completer or COMPLETER, args.device)
+        completer = None
+        if args.completer != "none":
+            completer = (
+                load_completer(args.completer, args.device) if args.completer else completer_for(model, args.device)
+            )
         faces = [parse_box(face, "--face") for face in args.face]
         restorer = Restorer(
             model, mask, args.kind, args.paste, args.batch_size, args.uncertainty, args.samples,

@@ -26,7 +26,7 @@ from ofhkit.restoration.page.methods import Method
 from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
 from ofhkit.runtime.files import csv_cell
-from ofhkit.zoo import load_completer
+from ofhkit.zoo import completer_for
 
 __all__ = ["MASKS", "Row", "pack_results", "restore_many"]
 
@@ -90,7 +90,7 @@ def restore_many(
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    restorer = Restorer(method.model, MaskOptions(mask=MASKS[mask]), completer=_completer())
+    restorer = Restorer(method.model, MaskOptions(mask=MASKS[mask]), completer=_completer(method.model))
     rows, end = [], time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder, zipfile.ZipFile(archive, "w") as packed:
         out = Writer(Path(folder), method.model.info)
@@ -106,9 +106,9 @@ def restore_many(
     return rows
 
 
-@lru_cache(maxsize=1)
-def _completer() -> nn.Module:
-    return load_completer(device="cpu")
+@lru_cache
+def _completer(model: nn.Module) -> nn.Module | None:
+    return completer_for(model, "cpu")
 
 
 def _restore(restorer: Restorer, path: Path, label: str, memory: int) -> Outcome:

@@ -1,4 +1,4 @@
-"""Pictures in, restored pictures out: holes, faces, one batch for all of them, and a fate for every picture."""
+"""Pictures in, restored pictures out: holes, faces, one batch for all of them, and a status for every picture."""
 
 from __future__ import annotations
 

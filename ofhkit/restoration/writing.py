@@ -1,4 +1,4 @@
-"""What is written: pictures that say what they are, overlays of what was understood, and every picture's fate."""
+"""What is written: pictures that say what they are, overlays of what was understood, and every picture's status."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Writer:
         return sum(row["status"] == status for row in self.rows)
 
     def write(self, outcome: Outcome, name: str) -> Outcome:
-        """Write what there is of a picture and note its fate; what cannot be written whole has failed.
+        """Write what there is of a picture and note its status; what cannot be written whole has failed.
 
         Returns:
             The outcome, with the error that writing it may have added.

@@ -18,10 +18,12 @@ from ofhkit.models.inpainters import SpectralInpainter
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.restoration.blending import fill_hole
+from ofhkit.restoration.completion import DETAIL, complete_crop
 from ofhkit.restoration.faces import crop_and_downsample, scaling
 
-__all__ = ["Painted", "compare", "curve", "cut", "seam_contrast"]
+__all__ = ["Painted", "compare", "curve", "cut", "fit_prior", "seam_contrast", "shares"]
 
+_BATCH = 256
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -33,6 +35,16 @@ class Painted:
         self.hr = fetch(pack, range(min(count, len(pack))))["hr"].float() / 255
         small = random_rectangles(torch.arange(len(self.hr)), seed=0)
         self.mask = torch.nn.functional.interpolate(small, scale_factor=SCALE)
+
+
+def fit_prior(faces: PackedFaces, rank: int) -> SpectralInpainter:
+    """Fit the prior to all faces of a split, in one pass."""
+    prior = SpectralInpainter(rank=rank)
+    for start in range(0, len(faces), _BATCH):
+        hr = fetch(faces, range(start, min(start + _BATCH, len(faces))))["hr"].float() / 255
+        prior.partial_fit(hr, hr)
+    prior.finalise()
+    return prior.eval()
 
 
 def hole_psnr(image: Tensor, hr: Tensor, mask: Tensor) -> Tensor:
@@ -94,24 +106,34 @@ def _small_face(model: FaceHallucinator) -> Fill:
     return fill
 
 
-def _completer(network: torch.nn.Module) -> Fill:
-    @torch.no_grad()
-    def fill(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        return to_uint8(network(to_float(face)[None], torch.from_numpy(hole)[None, None].float())[0])
-
-    return fill
+def _completion(prior: torch.nn.Module, model: FaceHallucinator | None = None, detail: float = DETAIL) -> Fill:
+    return lambda face, hole: to_uint8(complete_crop(face, hole, prior, model, detail))
 
 
 def _diffusion(method: int) -> Fill:
     return lambda face, hole: cv2.inpaint(face, hole.astype(np.uint8), 3, method)
 
 
-@torch.no_grad()
-def compare(models: dict[str, FaceHallucinator], completers: dict[str, torch.nn.Module], faces: Painted) -> str:
-    """Every way to fill a hole, pasted as restoring a photograph does: a Markdown table."""
+def compare(models: dict[str, FaceHallucinator], prior: torch.nn.Module, faces: Painted) -> str:
+    """Every way to fill a hole: a Markdown table."""
     methods = {f"{name}, from 16x16": _small_face(model) for name, model in models.items()}
     methods |= {"Telea": _diffusion(cv2.INPAINT_TELEA), "Navier-Stokes": _diffusion(cv2.INPAINT_NS)}
-    methods |= {name: _completer(network.eval()) for name, network in completers.items()}
+    methods |= {"prior at 128x128": _completion(prior)}
+    methods |= {f"prior and {name}": _completion(prior, model) for name, model in models.items()}
+    return _table(methods, faces)
+
+
+def shares(models: dict[str, FaceHallucinator], prior: torch.nn.Module, faces: Painted) -> str:
+    """How much of a model's detail to mix into the prior's completion: a Markdown table."""
+    methods = {"prior at 128x128": _completion(prior)}
+    for name, model in models.items():
+        methods |= {f"{name}, {share:.0%}": _completion(prior, model, share) for share in (0.3, 0.5, 0.7, 1.0)}
+    return _table(methods, faces)
+
+
+@torch.no_grad()
+def _table(methods: dict[str, Fill], faces: Painted) -> str:
+    """Holes filled by every method and pasted as restoring a photograph does, scored."""
     lines = [
         "| method | PSNR in the hole (dB) | LPIPS in the hole | seam contrast | CPU s a face |",
         "|---|---|---|---|---|",

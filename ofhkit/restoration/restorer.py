@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from ofhkit.errors import Note, OfhkitError, did_you_mean
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE, transform_points
-from ofhkit.functional.images import to_float, to_uint8
+from ofhkit.functional.images import to_uint8
 from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE
 from ofhkit.models.inference import device_of, faster, run_batches
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.models.uncertainty import calibrated
 from ofhkit.restoration.blending import fill_hole
+from ofhkit.restoration.completion import complete_crop
 from ofhkit.restoration.composition import in_the_form_of, paste_back
 from ofhkit.restoration.faces import CONFIDENCE, FaceFinder, FaceInput, crop_and_downsample, scaling
 from ofhkit.restoration.masks import Box, Mask, MaskOptions, find_mask
@@ -227,10 +228,7 @@ class Restorer:
         invented, filled = occluded.repeat(scale, 0).repeat(scale, 1), None
         if self.completer is not None and plan.kind == "photo" and seen.hidden.any():
             invented = seen.hidden
-            device = device_of(self.completer)
-            known, hole = to_float(seen.crop)[None].to(device), torch.from_numpy(seen.hidden)[None, None].to(device)
-            with torch.no_grad():
-                filled = self.completer(known, hole.float())[0]
+            filled = complete_crop(seen.crop, seen.hidden, self.completer, self._fast or self.model)
             if plan.picture.frame:  # where the face held still, half of it is the last frame's
                 place = plan.matrices[k].tobytes()
                 filled = (filled + self._filled.get(place, filled)) / 2

@@ -2,8 +2,7 @@
 
 from ofhkit.models.inpainters.encoder_decoder import EncoderDecoder
 from ofhkit.models.inpainters.gaussian import GaussianInpainter
-from ofhkit.models.inpainters.refined import RefinedInpainter
 from ofhkit.models.inpainters.spectral import SpectralInpainter
 from ofhkit.models.inpainters.telea import Telea
 
-__all__ = ["EncoderDecoder", "GaussianInpainter", "RefinedInpainter", "SpectralInpainter", "Telea"]
+__all__ = ["EncoderDecoder", "GaussianInpainter", "SpectralInpainter", "Telea"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ofhkit.errors import OfhkitError
-from ofhkit.models.inpainters import RefinedInpainter, SpectralInpainter, Telea
+from ofhkit.models.inpainters import SpectralInpainter, Telea
 from ofhkit.models.inpainters.spectral import halves, opponent, transform
 
 
@@ -87,10 +87,3 @@ def test_a_file_restores_it_and_one_that_does_not_fit_is_refused():
         prior(torch.rand(1, 3, 32, 32), torch.zeros(1, 1, 32, 32))
     with pytest.raises(OfhkitError, match="not fitted"):
         SpectralInpainter()(x, mask)
-
-
-def test_the_network_changes_the_hole_only():
-    network, x, mask = RefinedInpainter(), smooth_faces(2), hole(2)
-    out = network(x, mask)
-    assert torch.equal(out[mask.expand_as(x) == 0], x[mask.expand_as(x) == 0])
-    assert not torch.equal(out, network.inpainter(x, mask))

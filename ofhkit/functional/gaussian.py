@@ -212,17 +212,31 @@ def complete_by_steps(
 
 
 def conjugate_gradients(
-    residual: Tensor, matrix: Callable[[Tensor], Tensor], preconditioner: Callable[[Tensor], Tensor], steps: int
+    residual: Tensor,
+    matrix: Callable[[Tensor], Tensor],
+    preconditioner: Callable[[Tensor], Tensor],
+    steps: int,
+    orthogonal: bool = False,
 ) -> Tensor:
-    """Solve ``matrix`` z = ``residual`` (N, ...), each row for itself, by a fixed number of steps."""
+    """Solve ``matrix`` z = ``residual`` (N, ...), each row for itself, by a fixed number of steps.
+
+    Args:
+        orthogonal: hold every residual orthogonal to all before it. In exact numbers it is; where the spectrum is wide,
+            rounding undoes that, and the order of adding decides about visible digits.
+    """
     inner = tuple(range(1, residual.ndim))
     better = preconditioner(residual)
     direction, found = better, torch.zeros_like(residual)
     energy = (residual * better).sum(inner, keepdim=True)
+    before = []
     for _ in range(steps):
         image = matrix(direction)
         length = energy / (direction * image).sum(inner, keepdim=True).clamp(min=_TINY)
+        if orthogonal:
+            before.append((residual, better / energy.clamp(min=_TINY)))
         found, residual = found + length * direction, residual - length * image
+        for earlier, dual in before:
+            residual = residual - (residual * dual).sum(inner, keepdim=True) * earlier
         better = preconditioner(residual)
         last, energy = energy, (residual * better).sum(inner, keepdim=True)
         direction = better + energy / last.clamp(min=_TINY) * direction

@@ -21,6 +21,8 @@ from ofhkit.runtime.progress import Progress as Bar
 _FIRST = 5  # iterations until the first line, so that a slow machine shows a sign of life
 _BACKENDS = {"tensorboard": "TensorboardVisBackend", "wandb": "WandbVisBackend"}
 _PACKAGES = {backend: package for package, backend in _BACKENDS.items()}
+_GAME = ("d_real_right", "d_fake_right", "adversary_share")
+_IN_THE_FILE = ("d_real", "d_fake")  # losses of the discriminator; a person reads how often it is right
 _WON, _ROUNDS = 0.99, 3  # share of faces judged rightly; looks in a row before it is said
 _DIVERGED = 2.0  # times the best loss so far
 _PATIENCE, _GAIN = 0.25, 0.01  # share of the stage without a gain of that share
@@ -91,17 +93,33 @@ class Progress(Hook):
         self.outputs, self.last, self.last_iter, self.waited = [], now, done, waited
 
     def show(self, runner: Any, done: int, losses: Mapping[str, float]) -> None:
-        """Print a row, and their titles above where a loss is new; the total comes first."""
+        """Print a row, and their titles above where a loss is new: the total, its parts, then the adversary's game."""
+        losses = {name: value for name, value in losses.items() if name not in _IN_THE_FILE}
         if not set(losses) <= set(self.titles):
             new = [name for name in losses if name not in self.titles]
-            self.titles = sorted([*self.titles, *new], key=lambda name: name != "total")
-            log.info(in_columns([runner.name, *self.titles]), extra=FOR_PEOPLE)
+            self.titles = sorted([*self.titles, *new], key=lambda name: (name != "total", name in _GAME))
+            above, below = zip(*map(two_lines, self.titles))
+            if any(above):
+                log.info(in_columns(["", *above]), extra=FOR_PEOPLE)
+            log.info(in_columns([runner.name, *below]), extra=FOR_PEOPLE)
         cells = [f"{losses[name]:.4g}" if name in losses else "" for name in self.titles]
         log.info(in_columns([count(runner, done), *cells]), extra=FOR_PEOPLE)
 
 
 def count(runner: Any, done: int) -> str:
     return f"{done:>{len(str(runner.max_iters))}}/{runner.max_iters}"
+
+
+def two_lines(title: str, width: int = 8) -> tuple[str, str]:
+    """A column's title; the first line is empty where one is enough.
+
+    >>> two_lines("pixel"), two_lines("d_real_right"), two_lines("adversarial")
+    (('', 'pixel'), ('d_real', 'right'), ('adversa-', 'rial'))
+    """
+    first, _, last = title.rpartition("_")
+    if len(title) <= width:
+        return "", title
+    return (first, last) if first and len(first) <= width else (f"{title[: width - 1]}-", title[width - 1 :])
 
 
 def place(runner: Any, done: int) -> str:

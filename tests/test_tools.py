@@ -108,11 +108,12 @@ def test_a_path_that_cannot_be_used_is_one_sentence(number, capsys):
     assert said.count("\n") == 1
 
 
-def test_a_configuration_that_is_not_there_is_said_before_torch_is_imported():
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_a_configuration_that_is_not_there_is_said_before_torch_is_imported(command):
     code = (
-        "import sys; from ofhkit.commands.cli import train; from ofhkit.errors import OfhkitError\n"
+        f"import sys; from ofhkit.commands.cli.{command} import main; from ofhkit.errors import OfhkitError\n"
         "sys.argv = ['train', 'configs/ofhnet_syntetic.py']\n"
-        "try: train.main()\n"
+        "try: main()\n"
         "except OfhkitError as error: print(error, 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOOLS.parent)

@@ -15,6 +15,7 @@ scored, as it was trained. Writes table1 and table2
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, common, launcher, whole
+from ofhkit.config.find import existing, find_config
 
 
 def main() -> None:
@@ -44,6 +45,9 @@ def main() -> None:
     parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
     parser.add_argument("--sweep-limit", type=whole(1), default=200, metavar="N", help="faces for that (default: 200)")
     args = parser.parse_args()
+    for config in args.configs:
+        if config.suffix == ".py":
+            existing(find_config(config))  # before torch is imported
 
     from ofhkit.config import parse_options
     from ofhkit.evaluation.compare import compare

@@ -27,13 +27,14 @@ from ofhkit.evaluation.pipelines import (
     with_baselines,
     with_flips,
 )
+from ofhkit.evaluation.protocols import PROTOCOLS
 from ofhkit.evaluation.report import write_report
 from ofhkit.evaluation.scoring import Scored, add_statistics, pick_metrics, score
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import columns_of, drawn_table, tables_of, write_tables
 from ofhkit.functional.images import face_grid, write_png
 from ofhkit.ops import device_name
-from ofhkit.registry import DATASETS, DEGRADATIONS, HOOKS
+from ofhkit.registry import DATASETS, HOOKS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.distributed import is_main, main_process_first
 from ofhkit.runtime.files import atomic_write, csv_cell
@@ -59,6 +60,7 @@ def compare(
     flips: bool = False,
     alone: bool = False,
     quick: bool = False,
+    protocol: str = "paper",
 ) -> list[dict[str, Any]]:
     """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
 
@@ -76,6 +78,7 @@ def compare(
         flips: each method with the mean of both mirror images (:class:`ofhkit.models.pipeline.FaceHallucinator`).
         alone: without the rows that need no training of their own (mean face, Telea and each inpainter with bicubic).
         quick: PSNR, SSIM and the configuration's own metrics, no timing, no report: what training prints at its end.
+        protocol: of :data:`ofhkit.evaluation.protocols.PROTOCOLS`.
 
     Returns:
         One row a method: ``method``, ``config`` and the metrics as plain numbers.
@@ -91,12 +94,15 @@ def compare(
     config = pipelines[0].config
     _override(config, cfg_options)
     resolve_data(config, data_root)
-    suite, notes = pick_metrics(config.evaluation.metrics, metrics, quick)
+    rule = PROTOCOLS[protocol]
+    if sweeps and not rule.sweeps:
+        raise OfhkitError(f"--sweep goes over holes, and --protocol {protocol} has none: leave one of the two out")
+    suite, notes = pick_metrics({**config.evaluation.metrics, **rule.metrics}, metrics, quick)
     wanted = {} if quick else config.evaluation.get("sections", {})
     sections = {title: HOOKS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
     dataset = main_process_first(lambda: DATASETS.build(test))
-    degradation = DEGRADATIONS.build(config.data.degradation).to(pick_device(device))
+    degradation = rule.degrade(config.data.degradation, pick_device(device))
     pipelines, missing = (pipelines, []) if alone else with_baselines(pipelines)
     for note in missing:
         log.info(note)
@@ -106,13 +112,13 @@ def compare(
     add_statistics(scored, suite.values())
     rows = [s.row for s in scored]
     tables = tables_of(suite.values(), rows)
-    protocol = describe(config, dataset, suite, pipelines, pick_device(device), notes)
+    said = describe(rule.said(config.data.degradation), dataset, suite, pipelines, pick_device(device), notes)
     gallery = make_gallery(scored, dataset, degradation, suite.values(), faces)
     subset = first(dataset, sweep_limit)
     swept = [run_sweep(k, scored, subset, config.data.degradation, pick_device(device), batch_size) for k in sweeps]
     if not is_main():
         return rows
-    text = "\n".join(write_tables(out / name, rows, columns, protocol) for name, columns in tables.items())
+    text = "\n".join(write_tables(out / name, rows, columns, said) for name, columns in tables.items())
     atomic_write(out / "per_image.csv", per_image_csv(scored))
     write_png(out / "grid.png", face_grid(gallery[1], rows=gallery[0]))
     for sweep in swept:
@@ -120,13 +126,13 @@ def compare(
     if not quick:
         landmarks = draw_landmarks(gallery)
         write_png(out / "landmarks.png", landmarks)
-        write_report(out / "report.html", scored, gallery, swept, landmarks, protocol, tables, sections)
-    said = {name: asdict(column) for metric in suite.values() for name, column in columns_of(metric).items()}
-    results = {"protocol": protocol, "metrics": said, "rows": rows} | (
+        write_report(out / "report.html", scored, gallery, swept, landmarks, said, tables, sections)
+    of_metrics = {n: asdict(c) for metric in suite.values() for n, c in columns_of(metric).items()}
+    results = {"protocol": said, "metrics": of_metrics, "rows": rows} | (
         {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
     )
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
-    _show(text, drawn_table(rows, [c for columns in tables.values() for c in columns], protocol))
+    _show(text, drawn_table(rows, [c for columns in tables.values() for c in columns], said))
     if not quick:
         worth_opening(out / "report.html", out / "grid.png", out / "table1.md")
     return rows
@@ -162,7 +168,7 @@ def per_image_csv(scored: Sequence[Scored]) -> str:
 
 
 def describe(
-    config: Any,
+    rule: Mapping[str, Any],
     dataset: Any,
     suite: Mapping[str, Any],
     pipelines: Sequence[Pipeline],
@@ -170,7 +176,6 @@ def describe(
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """The protocol that stands under every table."""
-    degradation = config.data.degradation
     trained = [p for p in pipelines if p.sha256]
     inpainters = {json.dumps((p.model.info.get("fingerprints") or {}).get("inpainter")) for p in trained}
     protocol = {
@@ -178,11 +183,7 @@ def describe(
         "data_hash": dataset.metainfo["data_hash"],
         "split": "test",
         "num_images": len(dataset),
-        "color": "RGB, float, [0, 1], clamped, all pixels, no border cut",
-        "downsampling": "antialiased cubic (a = -0.5), clamped, not quantised",
-        "degradation": degradation.to_dict() if hasattr(degradation, "to_dict") else dict(degradation),
-        "hole_seed": degradation.get("test_seed", 0),
-        "ssim": "Gaussian 11x11, sigma 1.5, K 0.01/0.03, valid region, mean of channels",
+        **rule,
     }
     if "lpips" in suite:
         protocol["lpips"] = "AlexNet 0.1"

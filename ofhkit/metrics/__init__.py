@@ -1,7 +1,7 @@
 """MMEngine metrics: thin memories around the functions of :mod:`ofhkit.functional`."""
 
 from ofhkit.metrics.base import PerImageMetric
-from ofhkit.metrics.image_quality import LPIPS, LRPSNR, PSNR, SSIM, VIF, Consistency
+from ofhkit.metrics.image_quality import LPIPS, LRPSNR, PSNR, PSNRY, SSIM, SSIMY, VIF, Consistency
 from ofhkit.metrics.semantics import NRMSE, Identity, LabelIoU, LandmarkError, ParsingIoU
 
 __all__ = [
@@ -9,7 +9,9 @@ __all__ = [
     "LRPSNR",
     "NRMSE",
     "PSNR",
+    "PSNRY",
     "SSIM",
+    "SSIMY",
     "VIF",
     "Consistency",
     "Identity",

@@ -5,6 +5,7 @@
     ofhkit test configs/ablation/*.py --out outputs/ablation
     ofhkit test work_dirs/ofhnet_synthetic+upsampler=FSRCNN
     ofhkit test ofhnet-plus gaussian --data-root DIR
+    ofhkit test ofhnet-plus --protocol dic --data-root DIR
 
 A CONFIG is a configuration file, which means its finished run; or the folder of a run; or a model that ships, or a
 release file, which is scored by the paper's protocol. Without one, everything that is finished under the work dir is
@@ -43,6 +44,12 @@ def main() -> None:
     parser.add_argument("--flips", action="store_true", help="mean of both mirror images, for twice the time")
     sweeps = ("size", "position")
     parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
+    parser.add_argument(
+        "--protocol",
+        choices=("paper", "dic"),
+        default="paper",
+        help="dic: clean x8 by the rule of DIC, SPARNet and SFMNet (luminance, 8 pixels cut)",
+    )
     parser.add_argument("--sweep-limit", type=whole(1), default=200, metavar="N", help="faces for that (default: 200)")
     args = parser.parse_args()
     for config in args.configs:
@@ -69,4 +76,5 @@ def main() -> None:
             faces=args.faces,
             flips=args.flips,
             alone=args.alone,
+            protocol=args.protocol,
         )

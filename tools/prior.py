@@ -80,9 +80,14 @@ def main() -> None:
         atomic_write(args.out.parent / "pictures/prior_ranks.svg", uncertainty.draw_ranks(counts))
         return prior.table(("rank", "share (%)"), [(i, f"{100 * c / counts.sum():.2f}") for i, c in enumerate(counts)])
 
+    def size() -> str:
+        text, chart = prior.sizes(moments(), faces("val", large=True))
+        atomic_write(args.out.parent / "pictures/prior_size.svg", chart)
+        return text
+
     text = {
         "lambda": lambda: prior.regularisations(moments(), faces("val")),
-        "size": lambda: prior.sizes(moments(), faces("val", large=True)),
+        "size": size,
         "faces": lambda: prior.faces_needed(faces("train", None), faces("test")),
         "holes": lambda: prior.holes(faces("test"), prior.numbered(args.model)),
         "occluders": lambda: prior.occluders(faces("test", large=True), prior.numbered(args.model)),

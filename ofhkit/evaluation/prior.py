@@ -16,6 +16,7 @@ from torch import Tensor
 from ofhkit.data.packed import PackedFaces
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
+from ofhkit.evaluation.figures import line_chart
 from ofhkit.functional import gaussian
 from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.images import face_grid
@@ -95,8 +96,8 @@ def regularisations(moments: Moments, faces: Faces) -> str:
     return f"{found}\n\nThe smallest within 0.01 dB of the best: {chosen:g}."
 
 
-def sizes(moments: Moments, faces: Faces) -> str:
-    """The exact linear map and smaller forms of it, on completed faces."""
+def sizes(moments: Moments, faces: Faces) -> tuple[str, str]:
+    """The exact linear map and smaller forms of it, on completed faces: a table, and PSNR over MB as an SVG."""
     assert faces.hr is not None
     completed = _complete(moments, faces.lr, faces.mask).flatten(1).double() - moments["mean_x"]
     weights = gaussian.linear_map(moments["cov_xx"], moments["cov_xy"], _LAMBDA)
@@ -119,7 +120,13 @@ def sizes(moments: Moments, faces: Faces) -> str:
         name = f"blocks of {side}x{side}, rank {rank}"
         rows.append([name, f"{numbers / 1e6:.2f}", f"{numbers * 4 / 1e6:.1f}", *scores(predicted)])
         rows.append([f"{name}, 16 bits", f"{numbers / 1e6:.2f}", f"{numbers * 2 / 1e6:.1f}", *scores(half)])
-    return table(("form", "million numbers", "MB", "PSNR (dB)", "SSIM"), rows)
+    forms = {(name.split(", ")[0], float(mb)): float(db) for name, _, mb, db, _ in rows[1:] if name.endswith("16 bits")}
+    steps = sorted({mb for _, mb in forms})
+    curves = {name: [forms.get((name, mb)) for mb in steps] for name in dict.fromkeys(name for name, _ in forms)}
+    curves["exact, 151 MB"] = [float(rows[0][3])] * len(steps)
+    title = "The linear map's size against what it scores"
+    chart = line_chart(curves, [f"{mb:g}" for mb in steps], "PSNR (dB)", "MB in 16 bits", title)
+    return table(("form", "million numbers", "MB", "PSNR (dB)", "SSIM"), rows), chart
 
 
 def _blocks(images: Tensor, side: int) -> Tensor:

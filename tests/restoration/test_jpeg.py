@@ -1,4 +1,4 @@
-"""JPEG in, JPEG out: the same tables, EXIF, profile, orientation; of what was kept 99 % moves by two levels at most."""
+"""JPEG in, JPEG out: the same tables, EXIF, profile, orientation; of what was kept 99.5 % moves by two levels."""
 
 import io
 
@@ -35,7 +35,8 @@ def restored(path):
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 @pytest.mark.parametrize(("mode", "options"), [
-    ("RGB", dict(quality=75)), ("RGB", dict(quality=92, subsampling=0)), ("RGB", dict(quality=60, progressive=True)),
+    ("RGB", dict(quality=75)), ("RGB", dict(quality=97)), ("RGB", dict(quality=92, subsampling=0)),
+    ("RGB", dict(quality=60, progressive=True)),
     ("L", dict(quality=80)),
 ], ids=str)  # fmt: skip
 def test_what_was_not_touched_stays(tmp_path, orientation, mode, options):
@@ -45,8 +46,8 @@ def test_what_was_not_touched_stays(tmp_path, orientation, mode, options):
     (after,) = read_pictures(tmp_path / "out.jpg")
     assert after.rgb.shape == picture.rgb.shape
     moved = np.abs(after.pixels.astype(int) - picture.pixels)[kept]
-    assert (moved > 2).mean() < 0.01  # colors at the edge of what RGB holds, and shrunk color planes, move farther
-    assert moved.mean() < 0.3
+    assert (moved > 2).mean() < 0.005  # blocks whose lightness is cut at 0 or 255 move farther
+    assert moved.mean() < 0.15
     assert np.abs(after.pixels[80:112, 144:176].astype(int) - pixels[80:112, 144:176]).mean() < 12
     before, now = Image.open(path), Image.open(tmp_path / "out.jpg")
     assert now.quantization == before.quantization

@@ -2,13 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.structure.files import File, Files
 
-from ofhkit.commands.reference import PAGES
-
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))
+from reference import PAGES  # noqa: E402
 
 
 def _listed(nav) -> set[str]:

@@ -1,10 +1,10 @@
 """Weights of losses, chosen on validation faces: one row a combination, from trainings that really differ."""
 
 import pytest
+from benchmarks.choose_weights import choose_weights, parse_weights
 from curriculum_maker import OFHNET, write_config
 from pipeline_maker import write_pack
 
-from ofhkit.commands.choose_weights import choose_weights, parse_weights
 from ofhkit.errors import OfhkitError
 from ofhkit.training.curriculum import Options
 

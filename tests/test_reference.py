@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from ofhkit.commands.components import list_components
-from ofhkit.commands.reference import (
+from reference import (
     PARTS,
     components_page,
     configuration_page,
@@ -15,6 +13,8 @@ from ofhkit.commands.reference import (
     models_table,
     part_page,
 )
+
+from ofhkit.commands.components import list_components
 from ofhkit.config.settings import Data, Evaluation, Runtime
 from ofhkit.registry import ROLES, parameters
 from ofhkit.zoo import zoo

@@ -5,9 +5,12 @@
 Prints, place by place, the share of test faces with the right label, on real faces and on rendered ones.
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run, whole
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 
 def main() -> None:
@@ -21,9 +24,10 @@ def main() -> None:
     )
     args = parser.parse_args()
 
+    from benchmarks.parser_check import check_parser
+
     from ofhkit.data.celeba.prepare import find_or_prepare
     from ofhkit.data.packed import PackedFaces
-    from ofhkit.evaluation.parser_check import check_parser
     from ofhkit.evaluation.scoring import PARSER
     from ofhkit.registry import PRIORS
     from ofhkit.rendering import SyntheticFaces

@@ -8,9 +8,12 @@ twice. Test faces are never looked at.
 """
 
 import itertools
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, common, factor, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 
 def main() -> None:
@@ -24,7 +27,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100, metavar="N", help="validation faces (default: 100)")
     args = parser.parse_args()
 
-    from ofhkit.commands.choose_weights import choose_weights, parse_weights
+    from benchmarks.choose_weights import choose_weights, parse_weights
+
     from ofhkit.config import parse_options
     from ofhkit.training.curriculum import Options
 

@@ -6,9 +6,12 @@ Prints landmark errors (percent of the eye distance) and PSNR/SSIM of a short OF
 are what the renderer still lacks. About 16 minutes on one CPU core with --amp.
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, common, factor, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 
 def main() -> None:
@@ -20,7 +23,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there too")
     args = parser.parse_args()
 
-    from ofhkit.commands.realism import measure_realism, realism_table
+    from benchmarks.realism import measure_realism, realism_table
+
     from ofhkit.config import parse_options
     from ofhkit.errors import OfhkitError
     from ofhkit.runtime.files import atomic_write

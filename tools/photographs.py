@@ -8,9 +8,12 @@
 ``curve``, ``detail`` and ``compare`` write a table to docs/results.
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 RANKS, STEPS = (25, 50, 100, 150), (8, 14, 20)
 
@@ -30,8 +33,8 @@ def main() -> None:
     args = parser.parse_args()
 
     import torch
+    from benchmarks import photographs
 
-    from ofhkit.commands import photographs
     from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
     from ofhkit.ops import device_name

@@ -15,9 +15,12 @@
 The moments of the training faces are collected once and kept in MOMENTS (minutes).
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 COMMANDS = (
     "lambda", "size", "faces", "holes", "occluders", "consistent", "privacy", "calibrate", "coverage", "ranks",
@@ -37,10 +40,10 @@ def main() -> None:
     args = parser.parse_args()
 
     import torch
+    from benchmarks import prior, uncertainty
     from safetensors.torch import load_file, save_file
 
     from ofhkit.errors import OfhkitError
-    from ofhkit.evaluation import prior, uncertainty
     from ofhkit.export import sample
     from ofhkit.functional.images import write_png
     from ofhkit.functional.resample import downsample_cubic

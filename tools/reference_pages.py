@@ -6,9 +6,12 @@
 The documentation's own build (mkdocs build --strict) calls the same functions, so its pages are never out of date.
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))  # of a checkout
 
 
 def main() -> None:
@@ -17,7 +20,8 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table of models between its marks")
     args = parser.parse_args()
 
-    from ofhkit.commands.reference import PAGES, models_table
+    from reference import PAGES, models_table
+
     from ofhkit.runtime.files import atomic_write
 
     for name, page in PAGES.items() if args.out else ():

@@ -5,9 +5,12 @@
 Writes OUT/curve_RUN.svg for each run's stage (PSNR on validation faces over the number of faces seen).
 """
 
+import sys
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # of a checkout
 
 
 def main() -> None:
@@ -17,7 +20,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), metavar="DIR")
     args = parser.parse_args()
 
-    from ofhkit.evaluation.curves import curve_chart, curve_table, read_curve
+    from benchmarks.curves import curve_chart, curve_table, read_curve
+
     from ofhkit.runtime.files import atomic_write
 
     for folder in args.runs:

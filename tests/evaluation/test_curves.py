@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from benchmarks.curves import curve_chart, curve_table, read_curve
 
 from ofhkit.errors import OfhkitError
-from ofhkit.evaluation.curves import curve_chart, curve_table, read_curve
 
 LOG = """2026-01-01 09:00:00 [upsampler]  50/400  val: PSNR 11  SSIM 0.1
 2026-01-01 10:00:00 [upsampler]  50/100  d_real_right 0.6  d_fake_right 0.8  total 1e-03  lr 1.00e-05  2 img/s

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from benchmarks.parser_check import PLACES, check_parser
 from torch import nn
 
-from ofhkit.evaluation.parser_check import PLACES, check_parser
 from ofhkit.functional.face_labels import PARSING_LABELS
 from ofhkit.rendering import SyntheticFaces
 

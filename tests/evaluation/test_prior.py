@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from benchmarks import prior
 
-from ofhkit.evaluation import prior
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
 

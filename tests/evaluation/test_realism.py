@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.realism import landmark_errors, measure_realism, realism_table
 from celeba_maker import MadeCelebA
 
-from ofhkit.commands.realism import landmark_errors, measure_realism, realism_table
 from ofhkit.data.celeba.prepare import prepare
 from ofhkit.training.curriculum import Options
 

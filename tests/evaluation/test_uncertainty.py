@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks import uncertainty
 
-from ofhkit.evaluation import uncertainty
 from ofhkit.functional import gaussian
 from ofhkit.functional.masks import random_rectangles
 from ofhkit.functional.resample import upsample_bicubic

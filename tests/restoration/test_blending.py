@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks.photographs import seam_contrast
 
-from ofhkit.commands.photographs import seam_contrast
 from ofhkit.restoration.blending import fill_hole, membrane
 from ofhkit.restoration.faces import scaling
 

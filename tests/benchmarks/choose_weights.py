@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.curves import read_curve
 from ofhkit.config import from_json
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError
-from ofhkit.evaluation.curves import read_curve
 from ofhkit.evaluation.evaluate import evaluate_all
 from ofhkit.registry import DATASETS, DEGRADATIONS
 from ofhkit.training.curriculum import Options, train

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.prior import Faces, table
 from ofhkit.evaluation.figures import line_chart
-from ofhkit.evaluation.prior import Faces, table
 from ofhkit.functional.images import face_grid
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.models.uncertainty import COVERED, INTERVAL, Uncertainty, hidden, noise

@@ -4,6 +4,7 @@
     python tools/photographs.py curve --data-root DIR --completer prior.safetensors      its size and its scores
     python tools/photographs.py detail --data-root DIR             how much of a model's detail to mix in
     python tools/photographs.py compare --data-root DIR            every way to fill a hole
+    python tools/photographs.py sheet --data-root DIR --count 24 --out sheet.png    hole, restored, true: to look at
 
 ``curve``, ``detail`` and ``compare`` write a table to docs/results.
 """
@@ -20,7 +21,7 @@ RANKS, STEPS = (25, 50, 100, 150), (8, 14, 20)
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("command", choices=("fit", "curve", "detail", "compare"))
+    parser.add_argument("command", choices=("fit", "curve", "detail", "compare", "sheet"))
     parser.add_argument("--data-root", required=True, metavar="DIR", help="a pack of tools/prepare_celeba.py")
     parser.add_argument("--completer", metavar="FILE", help="the inpainter that ships, or this one")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the file to write")
@@ -37,6 +38,7 @@ def main() -> None:
 
     from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
+    from ofhkit.functional.images import write_png
     from ofhkit.ops import device_name
     from ofhkit.runtime.files import atomic_write
     from ofhkit.zoo import load_completer, load_model
@@ -52,8 +54,12 @@ def main() -> None:
         print(save_completer(args.out, config, prior.state_dict(), **header))
         return
     prior = load_completer(args.completer or COMPLETER, "cpu")
-    split = "test" if args.command == "compare" else "val"
+    split = "val" if args.command in ("curve", "detail") else "test"
     painted = photographs.Painted(args.data_root, split, args.count)
+    if args.command == "sheet":
+        picture = photographs.sheet(load_model(args.model[-1], "cpu"), prior, painted)
+        print(write_png(args.out or Path("sheet.png"), picture))
+        return
     if args.command == "curve":
         table = photographs.curve(prior, painted, RANKS, STEPS)
     else:

@@ -21,7 +21,7 @@ from ofhkit.restoration.blending import fill_hole
 from ofhkit.restoration.completion import DETAIL, complete_crop
 from ofhkit.restoration.faces import crop_and_downsample, scaling
 
-__all__ = ["Painted", "compare", "curve", "cut", "fit_prior", "seam_contrast", "shares"]
+__all__ = ["Painted", "compare", "curve", "cut", "fit_prior", "seam_contrast", "shares", "sheet"]
 
 _BATCH = 256
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -131,6 +131,23 @@ def shares(models: dict[str, FaceHallucinator], prior: torch.nn.Module, faces: P
     return _table(methods, faces)
 
 
+def sheet(model: FaceHallucinator, prior: torch.nn.Module, faces: Painted, across: int = 3) -> np.ndarray:
+    """Every face with its hole, restored, and true, to be looked at one by one: (H, W, 3) uint8."""
+    damaged, restored = _filled(_completion(prior, model), faces)
+    shown = np.concatenate((damaged, restored, to_uint8(faces.hr)), 2)
+    rows = [np.concatenate(list(shown[i : i + across]), 1) for i in range(0, len(shown) - len(shown) % across, across)]
+    return np.concatenate(rows)
+
+
+@torch.no_grad()
+def _filled(fill: Fill, faces: Painted) -> tuple[np.ndarray, np.ndarray]:
+    """Faces with grey holes, and these filled and pasted as restoring a photograph does: (N, H, W, 3) uint8 each."""
+    pictures, holes = to_uint8(faces.hr), faces.mask[:, 0].numpy() > 0.5
+    damaged = np.where(holes[..., None], np.uint8(127), pictures)
+    filled = [fill_hole(face, fill(face, hole), scaling(len(face)), hole) for face, hole in zip(damaged, holes)]
+    return damaged, np.stack(filled)
+
+
 @torch.no_grad()
 def _table(methods: dict[str, Fill], faces: Painted) -> str:
     """Holes filled by every method and pasted as restoring a photograph does, scored."""
@@ -138,14 +155,10 @@ def _table(methods: dict[str, Fill], faces: Painted) -> str:
         "| method | PSNR in the hole (dB) | LPIPS in the hole | seam contrast | CPU s a face |",
         "|---|---|---|---|---|",
     ]
-    pictures, holes = to_uint8(faces.hr), faces.mask[:, 0].numpy() > 0.5
     for name, fill in methods.items():
-        start, out = time.process_time(), []
-        for face, hole in zip(pictures, holes):
-            damaged = np.where(hole[..., None], np.uint8(127), face)
-            out.append(fill_hole(damaged, fill(damaged, hole), scaling(len(face)), hole))
-        taken = (time.process_time() - start) / len(out)
-        image = to_float(np.stack(out))
+        start = time.process_time()
+        image = to_float(_filled(fill, faces)[1])
+        taken = (time.process_time() - start) / len(image)
         lpips = pool_lpips(lpips_maps(image, faces.hr), faces.mask).mean()
         score = hole_psnr(image, faces.hr, faces.mask).mean()
         seam = seam_contrast(image, faces.hr, faces.mask)

@@ -224,12 +224,15 @@ class UpsamplerStage(Stage):
     def _update_discriminator(self, batch: dict, optim: OptimWrapper) -> tuple[dict[str, Tensor], bool]:
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""
         with optim.optim_context(self.discriminator):
-            real_logits, fake_logits = self.discriminator(batch["hr"]), self.discriminator(batch["sr"].detach())
             term = AdversarialLoss() if self.adversarial is None else self.losses[self.adversarial]
+            hr = batch["hr"].detach().requires_grad_(term.r1 > 0)
+            real_logits, fake_logits = self.discriminator(hr), self.discriminator(batch["sr"].detach())
             real, fake = term.discriminator(real_logits, fake_logits)
+            slope = term.slope(real_logits, hr) if term.r1 else 0
+        batch["real_logits"] = real_logits.detach()
         update_discriminator, update_upsampler = self._who_moves(real, fake)
         if update_discriminator:
-            optim.update_params(real + fake)
+            optim.update_params(real + fake + slope)
         right = {"d_real_right": (real_logits > 0).float().mean(), "d_fake_right": (fake_logits < 0).float().mean()}
         return {"d_real": real, "d_fake": fake, **right}, update_upsampler
 

@@ -185,6 +185,23 @@ def test_the_discriminator_learns_from_smoothed_labels_where_the_loss_says_so(st
     assert logs[0]["d_real"] != logs[1]["d_real"]
 
 
+@pytest.mark.parametrize("game", ["AdversarialLoss", "HingeLoss", "RelativisticLoss"])
+def test_every_game_is_played_and_r1_flattens_the_discriminator(game):
+    """With a gamma that drowns all else the slope at true faces falls; without one the same steps leave it be."""
+    slopes = {}
+    for r1 in (0.0, 1e4):
+        losses = {**OFHNET["losses"], "adversarial": dict(type=game, r1=r1)}
+        stage = built({**OFHNET, "losses": losses}, discriminator_optimizer=dict(type="Adam", lr=1e-3))
+        optim, faces = optimizers(stage), batch()
+        for _ in range(3):
+            log = stage.step(dict(faces), optim)
+        assert all(value.isfinite() for value in log.values())
+        hr = faces["hr"].clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(stage.discriminator(hr).sum(), hr)
+        slopes[r1] = gradient.norm().item()
+    assert slopes[1e4] < 0.8 * slopes[0.0]
+
+
 def test_an_upsampler_without_a_loss_is_refused_in_one_sentence():
     with pytest.raises(OfhkitError, match=r"model\.losses is empty"):
         built({**FSRCNN, "losses": {}})

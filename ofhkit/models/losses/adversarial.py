@@ -43,16 +43,21 @@ class AdversarialLoss(LossTerm):
     Args:
         weight: factor in the upsampler's loss.
         label_smoothing: what the discriminator's label of a real face lacks to 1, from 0 to below 1.
+        r1: gamma of the penalty on the discriminator's slope at real faces (L. Mescheder et al., "Which training
+            methods for GANs do actually converge?", ICML 2018, Equation 9); 0: none.
 
     Raises:
-        OfhkitError: the smoothing is out of its range.
+        OfhkitError: the smoothing or gamma is out of its range.
     """
 
-    def __init__(self, weight: float = 0.00003, label_smoothing: float = 0.0):
+    def __init__(self, weight: float = 0.00003, label_smoothing: float = 0.0, r1: float = 0.0):
         super().__init__(weight)
-        if not 0 <= label_smoothing < 1:
-            raise OfhkitError(f"AdversarialLoss: label_smoothing is from 0 to below 1, got {label_smoothing}")
-        self.label_smoothing = label_smoothing
+        if not (0 <= label_smoothing < 1 and r1 >= 0):
+            raise OfhkitError(
+                f"{type(self).__name__}: label_smoothing is from 0 to below 1 and r1 at least 0, got {label_smoothing} "
+                f"and {r1}"
+            )
+        self.label_smoothing, self.r1 = label_smoothing, r1
 
     def forward(self, fake_logits: Tensor) -> Tensor:
         return F.softplus(-fake_logits).mean()
@@ -60,6 +65,46 @@ class AdversarialLoss(LossTerm):
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """The other side: the discriminator's loss on real and on fake faces."""
         return discriminator_loss(real_logits, fake_logits, self.label_smoothing)
+
+    def slope(self, real_logits: Tensor, hr: Tensor) -> Tensor:
+        """gamma/2 times the squared norm of the logits' gradient by the real faces, a mean over the batch."""
+        (gradient,) = torch.autograd.grad(real_logits.sum(), hr, create_graph=True)
+        return self.r1 / 2 * gradient.square().sum((1, 2, 3)).mean()
+
+
+@LOSSES.register_module()
+class HingeLoss(AdversarialLoss):
+    """-D(h'), a mean over the batch; the discriminator stops at a margin of 1. Not in the paper.
+
+    Reference: J. H. Lim, J. C. Ye, "Geometric GAN", arXiv 1705.02894, 2017.
+    """
+
+    def __init__(self, weight: float = 0.00003, r1: float = 0.0):
+        super().__init__(weight, r1=r1)
+
+    def forward(self, fake_logits: Tensor) -> Tensor:
+        return -fake_logits.mean()
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        return F.relu(1 - real_logits).mean(), F.relu(1 + fake_logits).mean()
+
+
+@LOSSES.register_module()
+class RelativisticLoss(AdversarialLoss):
+    """How much more real the faces look than true ones do on average, from both sides. Not in the paper.
+
+    Reference: A. Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019, the average form (RaSGAN).
+    """
+
+    def __init__(self, weight: float = 0.00003, r1: float = 0.0):
+        super().__init__(weight, r1=r1)
+
+    def forward(self, fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+        return sum(self.discriminator(fake_logits, real_logits))
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        real, fake = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
+        return F.softplus(-real).mean(), F.softplus(fake).mean()
 
 
 def gradient_share(part: Tensor, rest: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -68,6 +68,28 @@ def test_adversarial_loss_is_minus_log_d():
     assert value == pytest.approx(-np.log(sigmoid(LOGITS)).mean(), rel=1e-12)
 
 
+def test_hinge_and_relativistic_games():
+    real, fake = LOGITS, -LOGITS[::-1] + 0.3
+    hinge, relative = (LOSSES.build(dict(type=name)) for name in ("HingeLoss", "RelativisticLoss"))
+    found = [v.item() for v in hinge.discriminator(tensor(real), tensor(fake.copy()))]
+    assert found == pytest.approx([np.maximum(0, 1 - real).mean(), np.maximum(0, 1 + fake).mean()], rel=1e-12)
+    assert hinge(tensor(fake.copy())).item() == pytest.approx(-fake.mean(), rel=1e-12)
+    higher, lower = sigmoid(real - fake.mean()), sigmoid(fake - real.mean())
+    found = [v.item() for v in relative.discriminator(tensor(real), tensor(fake.copy()))]
+    assert found == pytest.approx([-np.log(higher).mean(), -np.log(1 - lower).mean()], rel=1e-9)
+    wanted = -np.log(1 - higher).mean() - np.log(lower).mean()
+    assert relative(tensor(fake.copy()), tensor(real)).item() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_slope_at_real_faces_is_penalised():
+    weight, hr = tensor(A[:1]), tensor(B).requires_grad_()
+    logits = (weight * hr).sum((1, 2, 3))[:, None]
+    term = LOSSES.build(dict(type="AdversarialLoss", r1=3.0))
+    assert term.slope(logits, hr).item() == pytest.approx(1.5 * (A[0] ** 2).sum(), rel=1e-9)
+    with pytest.raises(OfhkitError, match="r1 at least 0"):
+        LOSSES.build(dict(type="HingeLoss", r1=-1.0))
+
+
 def test_discriminator_loss_is_the_papers():
     real, fake = discriminator_loss(tensor(LOGITS), tensor(-2 * LOGITS))
     assert real.item() == pytest.approx(-np.log(sigmoid(LOGITS)).mean(), rel=1e-12)

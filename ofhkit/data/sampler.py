@@ -10,7 +10,7 @@ with epoch = s // n.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,29 @@ def fetch(dataset: Dataset, indices: Sequence[int]) -> dict:
         items = dataset.__getitems__(list(indices))
         return items if isinstance(items, dict) else default_collate(items)
     return default_collate([dataset[i] for i in indices])
+
+
+def in_batches(
+    dataset: Dataset,
+    size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[dict]:
+    """Yield a data set's items once and in order, ``size`` together; of several processes each gets its batches.
+
+    Args:
+        progress: told the number of items after every batch, whosever it is.
+
+    >>> [batch['x'].tolist() for batch in in_batches([dict(x=1), dict(x=2), dict(x=3)], 2)]
+    [[1, 2], [3]]
+    """
+    for number, start in enumerate(range(0, len(dataset), size)):
+        indices = range(start, min(start + size, len(dataset)))
+        if number % world_size == rank:
+            yield fetch(dataset, indices)
+        if progress is not None:
+            progress(len(indices))
 
 
 def first(dataset: Dataset, number: int) -> Dataset:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ofhkit.config import override
+from ofhkit.data.celeba.prepare import resolve_data
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError, printable
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
@@ -23,7 +24,6 @@ from ofhkit.evaluation.pipelines import (
     Pipeline,
     check_comparable,
     find_pipelines,
-    resolve_data,
     with_baselines,
     with_flips,
 )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from ofhkit.data.sampler import fetch
+from ofhkit.data.sampler import in_batches
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import METRICS
 from ofhkit.runtime.distributed import rank, world_size
@@ -64,16 +64,12 @@ def evaluate_all(
         raise OfhkitError("there are no faces to score: this split is empty")
     built = [METRICS.build(metric) for metric in metrics]
     own = [[metric.another() for metric in built] for _ in methods]
-    for number, start in enumerate(range(0, len(dataset), batch_size)):
-        indices = range(start, min(start + batch_size, len(dataset)))
-        if number % world_size() == rank():
-            batch = degrade(fetch(dataset, indices))
-            for predict, metrics_of_it in zip(methods, own):
-                outputs = {**batch, **predict(batch)}
-                for metric in metrics_of_it:
-                    metric.process(None, [outputs])
-        if progress is not None:
-            progress(len(indices))
+    for faces in in_batches(dataset, batch_size, rank(), world_size(), progress):
+        batch = degrade(faces)
+        for predict, metrics_of_it in zip(methods, own):
+            outputs = {**batch, **predict(batch)}
+            for metric in metrics_of_it:
+                metric.process(None, [outputs])
     return [_scores(metrics_of_it, len(dataset)) for metrics_of_it in own]
 
 

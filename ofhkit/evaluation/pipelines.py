@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from ofhkit.config import from_json, load_config
 from ofhkit.config.load import request_custom_imports
 from ofhkit.config.settings import Evaluation
-from ofhkit.data.celeba.prepare import find_or_prepare
+from ofhkit.data.celeba.prepare import point_data
 from ofhkit.data.sampler import fetch
 from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import DATASETS, HALLUCINATORS, UPSAMPLERS
 from ofhkit.runtime.devices import device_of
-from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.progress import log
 from ofhkit.zoo import find_weights, load_model, zoo
 from ofhkit.zoo.runs import CONFIG, KEPT, find_run, finished_runs
@@ -62,23 +61,6 @@ class Pipeline:
     def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Hallucinate a degraded batch: ``completed`` and ``sr``."""
         return self.model.predict(batch["lr"], batch["mask"])
-
-
-def resolve_data(config: Any, data_root: str | Path | None) -> None:
-    """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
-    dataset = _point(config, data_root)
-    if dataset.get("type") == "PackedFaces" and "root" in dataset:  # others read folders of their own
-        dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"])))
-
-
-def _point(config: Any, data_root: str | Path | None) -> Any:
-    """Say in a configuration where the faces lie; returns its data set."""
-    dataset = config.data.dataset
-    if data_root is not None:
-        if "root" not in dataset:
-            config.data.dataset = dataset = type(dataset)(type="PackedFaces")
-        dataset["root"] = str(data_root)
-    return dataset
 
 
 def find_pipelines(
@@ -133,7 +115,7 @@ def _folders(
             folders.append(name)
             continue
         plain, trained_with = load_config(name), load_config(name, options)
-        _point(trained_with, data_root)
+        point_data(trained_with, data_root)
         if "upsampler" not in plain.model:
             log.info(f"{name} trains no method and has no row")
         elif folder := find_run(plain, name.stem, work_dir) or find_run(trained_with, name.stem, work_dir):

@@ -215,7 +215,7 @@ DEGRADATIONS = Registry(
     marks={"degradation": "forward"},
     locations=("ofhkit.data.degradation",),
 )
-STAGES = Registry("stage", "stages.NAME", locations=("ofhkit.training.stages", "ofhkit.training.fit_stage"))
+STAGES = Registry("stage", "stages.NAME", locations=("ofhkit.training.stages", "ofhkit.training.fitted"))
 METRICS = Registry("metric", "evaluation.metrics.NAME", parent=mm.METRICS, locations=("ofhkit.metrics",))
 HOOKS = Registry(
     "hook",

@@ -23,9 +23,9 @@ from torch import nn
 
 from ofhkit.config import load_config
 from ofhkit.config.check import ROLE_OF_KEY, complete
+from ofhkit.data.celeba.prepare import resolve_data
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.evaluation.compare import compare
-from ofhkit.evaluation.pipelines import resolve_data
 from ofhkit.evaluation.scoring import network_gmacs
 from ofhkit.registry import DATASETS, PIPELINE, STAGES
 from ofhkit.runtime.devices import pick_device, set_malloc_policy

@@ -22,7 +22,7 @@ from ofhkit.models.fitted import Fitted
 from ofhkit.models.losses.adversarial import AdversarialLoss, gradient_share, who_moves
 from ofhkit.registry import DISCRIMINATORS, HALLUCINATORS, LOSSES, PRIORS, STAGES
 from ofhkit.runtime.distributed import average
-from ofhkit.training.cross_fit import CrossFitted, cross_fit
+from ofhkit.training.fitted import complete_crossed, cross_fit
 from ofhkit.training.optim import check_training
 from ofhkit.training.stage import Context, Stage, freeze
 from ofhkit.training.true_landmarks import TRUE_LANDMARKS, true_landmarks, worth_a_table
@@ -108,7 +108,7 @@ class UpsamplerStage(Stage):
         lead: the discriminator waits while the mean of its two losses is below (0.69 is guessing); the upsampler, which
             has a true face to learn from as well, never does. Not in the papers. None: it never waits.
         cross_fit: complete each face, while learning, by an inpainter fitted to the faces of other folds, of so many
-            (:mod:`ofhkit.training.cross_fit`); for inpainters that are fitted. 0: by the one that is delivered.
+            (:mod:`ofhkit.training.fitted`); for inpainters that are fitted. 0: by the one that is delivered.
         training: of :class:`Stage`.
     """
 
@@ -158,7 +158,7 @@ class UpsamplerStage(Stage):
         self.adversarial = next((n for n, term in self.losses.items() if isinstance(term, AdversarialLoss)), None)
         self.steps = 0  # of this process: when to measure, no result depends on it
         self.true_landmarks: Any = None  # (index, mirrored) -> what the prior says of hr, where it was asked before
-        self.cross_fitted: CrossFitted | None = None
+        self.cross_fitted: list[Fitted] | None = None
         if self.folds and not isinstance(self.pipeline.inpainter, Fitted):
             raise OfhkitError(
                 f"stages.{self.name}.cross_fit is for inpainters that are fitted; leave it out for "
@@ -219,7 +219,7 @@ class UpsamplerStage(Stage):
     def _complete(self, batch: dict[str, Tensor]) -> Tensor:
         if self.cross_fitted is None:
             return self.pipeline.complete(batch["lr"], batch["mask"])
-        return self.cross_fitted.complete(batch["lr"], batch["mask"], batch["index"])
+        return complete_crossed(self.cross_fitted, batch["lr"], batch["mask"], batch["index"])
 
     def _update_discriminator(self, batch: dict, optim: OptimWrapper) -> tuple[dict[str, Tensor], bool]:
         """Show it real and fake faces; returns its losses and whether the upsampler's turn follows."""

@@ -1,6 +1,5 @@
 """What the frozen landmark network says of the true faces: asked once before a long training, not in each iteration."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ofhkit.data.degradation import Degradation
-from ofhkit.data.sampler import fetch
+from ofhkit.data.sampler import in_batches
 from ofhkit.errors import OfhkitError
 from ofhkit.runtime.distributed import gather, is_main, on_main, rank, world_size
 from ofhkit.runtime.progress import Progress
@@ -68,28 +67,22 @@ def true_landmarks(
     """
     found = on_main(lambda: _read(file))
     if found is None:
-        starts = range(rank() * _BATCH, len(dataset), world_size() * _BATCH)
-        parts = gather(_ask(prior, degrade, dataset, device, starts))
-        together = sorted((item for part in parts for item in part), key=lambda item: item[0])
-        found = torch.cat([index for _, index, _ in together]), torch.cat([points for *_, points in together])
+        answers = [answer for part in gather(_ask(prior, degrade, dataset, device)) for answer in part]
+        found = tuple(map(torch.cat, zip(*answers)))
         if is_main():
             save_weights(file, dict(zip(("index", "points"), found)), {"what": "landmarks of the true faces"})
     return LandmarkTable(*found).to(device)
 
 
 @torch.no_grad()
-def _ask(
-    prior: nn.Module, degrade: Degradation, dataset: Dataset, device: torch.device, starts: Sequence[int]
-) -> list[tuple[int, Tensor, Tensor]]:
+def _ask(prior: nn.Module, degrade: Degradation, dataset: Dataset, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     bar = Progress(len(dataset), "landmarks of the true faces")
     answers = []
-    for start in starts:
-        batch = fetch(dataset, range(start, min(start + _BATCH, len(dataset))))
+    for batch in in_batches(dataset, _BATCH, rank(), world_size(), bar.update):
         faces = degrade.true_faces(batch["hr"].to(device))
         views = [faces, faces.flip(-1)][: degrade.views]
         points = torch.stack([prior(view).float().cpu() for view in views], dim=1)
-        answers.append((start, batch["index"].cpu(), points))
-        bar.update(min(world_size() * _BATCH, bar.total - bar.done))
+        answers.append((batch["index"].cpu(), points))
     return answers
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ofhkit.data.sampler import fetch
+from ofhkit.data.sampler import in_batches
 from ofhkit.functional.face_labels import PARSING_LABELS
 
 __all__ = ["PLACES", "check_parser"]
@@ -39,8 +39,7 @@ def check_parser(parser: nn.Module, faces: Any, batch_size: int = 64) -> dict[st
         place -> percent, and their mean under ``mean``.
     """
     right = dict.fromkeys(PLACES, 0)
-    for start in range(0, len(faces), batch_size):
-        batch = fetch(faces, range(start, min(start + batch_size, len(faces))))
+    for batch in in_batches(faces, batch_size):
         labels = parser(batch["hr"].float() / 255).argmax(1)
         for place, (points, allowed) in PLACES.items():
             found = _at(labels, batch["landmarks"][:, points].mean(1))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ofhkit.data.packed import PackedFaces
-from ofhkit.data.sampler import fetch
+from ofhkit.data.sampler import fetch, in_batches
 from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.masks import random_rectangles
 from ofhkit.functional.task import SCALE
@@ -40,8 +40,8 @@ class Painted:
 def fit_prior(faces: PackedFaces, rank: int) -> SpectralInpainter:
     """Fit the prior to all faces of a split, in one pass."""
     prior = SpectralInpainter(rank=rank)
-    for start in range(0, len(faces), _BATCH):
-        hr = fetch(faces, range(start, min(start + _BATCH, len(faces))))["hr"].float() / 255
+    for batch in in_batches(faces, _BATCH):
+        hr = batch["hr"].float() / 255
         prior.partial_fit(hr, hr)
     prior.finalise()
     return prior.eval()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ofhkit.data.packed import PackedFaces
-from ofhkit.data.sampler import fetch
+from ofhkit.data.sampler import first, in_batches
 from ofhkit.errors import OfhkitError
 from ofhkit.evaluation.figures import line_chart
 from ofhkit.functional import gaussian
@@ -51,8 +51,8 @@ class Faces:
         self.name = pack.metainfo["name"]
         size = len(pack) if count is None else min(count, len(pack))
         small, big = [], []
-        for start in range(0, size, _BATCH):
-            hr = fetch(pack, range(start, min(start + _BATCH, size)))["hr"].float() / 255
+        for batch in in_batches(first(pack, size), _BATCH):
+            hr = batch["hr"].float() / 255
             small.append(downsample_cubic(hr).clamp_(0, 1))
             big += [hr] if large else []
         self.lr, self.hr = torch.cat(small), torch.cat(big) if large else None
@@ -66,8 +66,8 @@ class Moments(dict):
     def collect(cls, root: str | Path) -> Moments:
         """One pass over the training faces."""
         pack, sums = PackedFaces(root, "train"), None
-        for start in range(0, len(pack), _BATCH):
-            hr = fetch(pack, range(start, min(start + _BATCH, len(pack))))["hr"].float() / 255
+        for batch in in_batches(pack, _BATCH):
+            hr = batch["hr"].float() / 255
             lr = downsample_cubic(hr).clamp_(0, 1)
             sums = sums or gaussian.new_moments(lr, hr)
             gaussian.add_moments(sums, lr, hr)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ofhkit.config import load_config
-from ofhkit.data.sampler import fetch
+from ofhkit.data.celeba.prepare import resolve_data
+from ofhkit.data.sampler import in_batches
 from ofhkit.evaluation.evaluate import evaluate
-from ofhkit.evaluation.pipelines import Pipeline, load_model, resolve_data
+from ofhkit.evaluation.pipelines import Pipeline, load_model
 from ofhkit.evaluation.scoring import QUICK, STANDARD
 from ofhkit.functional.geometry import nrmse
 from ofhkit.ops import device_name
@@ -85,7 +86,7 @@ def _mean_shape(train: Any, tests: Mapping[str, Any]) -> dict[str, Any]:
 def landmark_errors(predict: Any, tests: Mapping[str, Any]) -> dict[str, float]:
     predicted, truth = {}, {}
     for split, faces in tests.items():
-        batches = [fetch(faces, range(i, min(i + 256, len(faces)))) for i in range(0, len(faces), 256)]
+        batches = list(in_batches(faces, 256))
         predicted[split] = torch.cat([predict(b["hr"]) for b in batches])
         truth[split] = torch.cat([b["landmarks"] for b in batches])
     offset = (predicted["val"] - truth["val"]).mean(0)

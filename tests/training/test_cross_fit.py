@@ -11,7 +11,7 @@ from ofhkit.data.degradation import Degradation
 from ofhkit.errors import OfhkitError
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.registry import DATASETS, STAGES
-from ofhkit.training import cross_fit
+from ofhkit.training import fitted
 from ofhkit.training.curriculum import Options, train
 from ofhkit.training.hooks import SaveCheckpoint
 
@@ -35,11 +35,11 @@ def faces(pack):
 
 def test_a_face_is_completed_by_the_faces_of_the_other_folds(faces):
     degrade = Degradation(dict(type="RandomRectangle"))
-    fitted = cross_fit.cross_fit(dict(type="GaussianInpainter"), 3, faces, degrade, CPU)
-    (batch,) = cross_fit.each_face(faces, degrade, 64, "faces")
-    folds = cross_fit.fold_of(batch["index"], 3)
+    networks = fitted.cross_fit(dict(type="GaussianInpainter"), 3, faces, degrade, CPU)
+    (batch,) = fitted.each_face(faces, degrade, 64, "faces")
+    folds = fitted.fold_of(batch["index"], 3)
     assert sorted(folds.unique().tolist()) == [0, 1, 2]
-    completed = fitted.complete(batch["lr"], batch["mask"], batch["index"])
+    completed = fitted.complete_crossed(networks, batch["lr"], batch["mask"], batch["index"])
     for row in (0, 7, 23):
         others = GaussianInpainter()
         others.partial_fit(batch["lr_gt"][folds != folds[row]], batch["hr"][folds != folds[row]])
@@ -59,7 +59,7 @@ def test_a_training_upon_a_fit_knows_what_each_of_its_stages_costs(pack, tmp_pat
 def test_every_face_comes_once_whoever_shares_the_pass(faces):
     degrade = Degradation(dict(type="RandomRectangle"))
     shares = [
-        torch.cat([b["index"] for b in cross_fit.each_face(faces, degrade, 8, "faces", rank, 3)]) for rank in range(3)
+        torch.cat([b["index"] for b in fitted.each_face(faces, degrade, 8, "faces", rank, 3)]) for rank in range(3)
     ]
     assert all(not set(a.tolist()) & set(b.tolist()) for a, b in combinations(shares, 2))
     assert len(torch.cat(shares).unique()) == len(faces)

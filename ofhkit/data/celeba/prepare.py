@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.face_labels import five_points
 from ofhkit.functional.task import HR_SIZE
 from ofhkit.registry import PRIORS
+from ofhkit.runtime.distributed import on_main
 from ofhkit.runtime.files import cache_dir, check_disk_space, file_lock, is_writable
 from ofhkit.runtime.progress import Progress
 
@@ -135,6 +137,23 @@ def find_or_prepare(data_root: str | Path) -> Path:
         return prepare(root, beside)
     key = hashlib.sha256(str(real).encode()).hexdigest()[:12]
     return prepare(root, cache_dir() / "packs" / f"{real.stem}-{key}")
+
+
+def resolve_data(config: Any, data_root: str | Path | None) -> None:
+    """Point the data set at a pack, preparing one where the root is a raw CelebA folder."""
+    dataset = point_data(config, data_root)
+    if dataset.get("type") == "PackedFaces" and "root" in dataset:  # others read folders of their own
+        dataset["root"] = on_main(lambda: str(find_or_prepare(dataset["root"])))
+
+
+def point_data(config: Any, data_root: str | Path | None) -> Any:
+    """Say in a configuration where the faces lie; returns its data set."""
+    dataset = config.data.dataset
+    if data_root is not None:
+        if "root" not in dataset:
+            config.data.dataset = dataset = type(dataset)(type="PackedFaces")
+        dataset["root"] = str(data_root)
+    return dataset
 
 
 def summary(info: dict, out: Path) -> str:

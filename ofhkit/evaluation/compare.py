@@ -29,7 +29,7 @@ from ofhkit.evaluation.pipelines import (
 )
 from ofhkit.evaluation.protocols import PROTOCOLS
 from ofhkit.evaluation.report import write_report
-from ofhkit.evaluation.scoring import Scored, add_statistics, pick_metrics, score
+from ofhkit.evaluation.scoring import Scored, add_statistics, pick_metrics, score, seed_rows
 from ofhkit.evaluation.sweep import run_sweep, write_sweep
 from ofhkit.evaluation.tables import columns_of, drawn_table, tables_of, write_tables
 from ofhkit.functional.images import face_grid, write_png
@@ -110,7 +110,7 @@ def compare(
     batch_size = config.evaluation.batch_size
     scored = score(pipelines, dataset, degradation, suite.values(), batch_size, timing=not quick)
     add_statistics(scored, suite.values())
-    rows = [s.row for s in scored]
+    rows = [*(s.row for s in scored), *seed_rows(scored, suite.values())]
     tables = tables_of(suite.values(), rows)
     said = describe(rule.said(config.data.degradation), dataset, suite, pipelines, pick_device(device), notes)
     gallery = make_gallery(scored, dataset, degradation, suite.values(), faces)
@@ -126,7 +126,7 @@ def compare(
     if not quick:
         landmarks = draw_landmarks(gallery)
         write_png(out / "landmarks.png", landmarks)
-        write_report(out / "report.html", scored, gallery, swept, landmarks, said, tables, sections)
+        write_report(out / "report.html", scored, rows, gallery, swept, landmarks, said, tables, sections)
     of_metrics = {n: asdict(c) for metric in suite.values() for n, c in columns_of(metric).items()}
     results = {"protocol": said, "metrics": of_metrics, "rows": rows} | (
         {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ from ofhkit.functional.images import face_grid, to_float, to_uint8
 from ofhkit.metrics import PerImageMetric
 from ofhkit.registry import PRIORS
 
-__all__ = ["Gallery", "draw_landmarks", "leading", "line_chart", "make_gallery"]
+__all__ = ["Gallery", "draw_landmarks", "leading", "line_chart", "make_gallery", "scatter_chart"]
 
 FIXED, WORST = 6, 4
 Gallery = tuple[list[str], dict[str, Tensor]]
@@ -127,17 +127,43 @@ def line_chart(
         raise OfhkitError("a chart needs at least one value, and finite ones")
     if any(len(curve) != len(ticks) for curve in curves.values()):
         raise OfhkitError(f"every curve of a chart needs {len(ticks)} values, one a tick")
+
+    def draw(axes: Any) -> None:
+        for n, (name, curve) in enumerate(curves.items()):
+            seen = [(i, v) for i, v in enumerate(curve) if v is not None]
+            style = "none" if not joined else "-" if n < len(COLORS) else "--"
+            axes.plot(*zip(*seen), label=_plain(name), color=COLORS[n % len(COLORS)], linestyle=style, marker="o", ms=4)
+        axes.set_xticks(range(len(ticks)), list(map(_plain, ticks)))
+
+    return _chart(draw, y_title, x_title, title)
+
+
+def scatter_chart(points: Mapping[str, tuple[float, float]], y_title: str, x_title: str, title: str = "") -> str:
+    """Draw one point (x, y) a name, x > 0 on a logarithmic axis.
+
+    Returns:
+        A complete ``<svg>`` element.
+
+    >>> '</svg>' in scatter_chart({'a': (1.0, 24.0), 'b': (80.0, 25.6)}, 'PSNR (dB)', 'ms')
+    True
+    """
+
+    def draw(axes: Any) -> None:
+        for n, (name, point) in enumerate(points.items()):
+            axes.plot(*point, label=_plain(name), color=COLORS[n % len(COLORS)], linestyle="none", marker="oDsv"[n % 4])
+        axes.set_xscale("log")
+
+    return _chart(draw, y_title, x_title, title)
+
+
+def _chart(draw: Callable[[Any], None], y_title: str, x_title: str, title: str) -> str:
     from matplotlib import rc_context  # takes half a second
     from matplotlib.figure import Figure
 
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": title + x_title, "axes.formatter.useoffset": False}):
         figure = Figure((7.6, 3.9), layout="constrained")
         axes = figure.add_subplot(title=title, xlabel=x_title, ylabel=y_title)
-        for n, (name, curve) in enumerate(curves.items()):
-            seen = [(i, v) for i, v in enumerate(curve) if v is not None]
-            style = "none" if not joined else "-" if n < len(COLORS) else "--"
-            axes.plot(*zip(*seen), label=_plain(name), color=COLORS[n % len(COLORS)], linestyle=style, marker="o", ms=4)
-        axes.set_xticks(range(len(ticks)), list(map(_plain, ticks)))
+        draw(axes)
         axes.margins(x=0.08)
         axes.grid(axis="y", color="#ddd")
         axes.spines[["top", "right"]].set_visible(False)

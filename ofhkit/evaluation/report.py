@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ofhkit.config import to_json
 from ofhkit.errors import OfhkitError, did_you_mean
-from ofhkit.evaluation.figures import Gallery, line_chart
+from ofhkit.evaluation.figures import Gallery, line_chart, scatter_chart
 from ofhkit.evaluation.scoring import Scored
 from ofhkit.evaluation.sweep import Sweep
 from ofhkit.evaluation.tables import LEGEND, Column, marks, paper_numbers
@@ -30,7 +30,7 @@ from ofhkit.runtime.files import asset, atomic_write
 from ofhkit.runtime.progress import log
 from ofhkit.runtime.version import __version__
 
-__all__ = ["CONTENT", "environment", "html_report", "run_section", "score_by_hole", "write_report"]
+__all__ = ["CONTENT", "environment", "html_report", "quality_by_time", "run_section", "score_by_hole", "write_report"]
 
 TITLES = {"table1": "Table 1: image quality and cost", "table2": "Table 2: facial structure"}
 BINS = (17, 24, 32, 40, 48, 56, 64)
@@ -39,6 +39,7 @@ BINS = (17, 24, 32, 40, 48, 56, 64)
 def write_report(
     path: Path,
     scored: Sequence[Scored],
+    rows: Sequence[Mapping[str, Any]],
     gallery: Gallery,
     sweeps: Sequence[Sweep],
     landmarks: np.ndarray,
@@ -49,13 +50,14 @@ def write_report(
     """Write the report.
 
     Args:
+        rows: of ``scored``, and means over seeds.
         columns: of :func:`ofhkit.evaluation.tables.tables_of`.
         sections: those of ``evaluation.sections``, built.
     """
-    rows = [s.row for s in scored]
     tables = {TITLES[name]: (rows, shown) for name, shown in columns.items()}
     curves = score_by_hole(scored)
     plots = {"PSNR by the size of the random hole": curves} if curves else {}
+    plots |= quality_by_time(rows, columns)
     plots |= {f"Sweep: hole {sweep.kind}": sweep.svg for sweep in sweeps}
     pictures = {"Landmarks: found (red), in the true face (green)": landmarks}
     pictures |= {f"Sweep: hole {sweep.kind}, faces": face_grid(sweep.columns) for sweep in sweeps}
@@ -98,6 +100,18 @@ def score_by_hole(scored: Sequence[Scored]) -> str:
         return ""
     ticks = [f"{low}–{high - 1}" for low, high in pairwise(BINS)]
     return line_chart(curves, ticks, "PSNR (dB)", "pixels of the hole, of 256", "random holes, all test faces")
+
+
+def quality_by_time(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[Column]], time: str = "ms_per_image"
+) -> dict[str, str]:
+    """The first headline over the milliseconds a face, one point a row; nothing where either was not measured."""
+    column = next((c for shown in columns.values() for c in shown if c.headline), None)
+    if column is None:
+        return {}
+    points = {row["method"]: (row[time], row[column.key]) for row in rows if row.get(time) and column.key in row}
+    title = f"{column.title} and time"
+    return {title: scatter_chart(points, column.title, "milliseconds a face, batch of 64", title)} if points else {}
 
 
 def environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -128,6 +129,8 @@ def _row(pipeline: Pipeline, means: Mapping[str, float], size: int, timing: bool
             lambda: {"ms_per_image": milliseconds(model, 64, size), "ms_batch1": milliseconds(model, 1, size)}
         )
     row["budget"] = pipeline.budget
+    if pipeline.sha256 and "core_hours" in model.info:
+        row["core_hours"] = model.info["core_hours"]
     if pipeline.sha256:
         row["checkpoint_sha256"] = pipeline.sha256
     return row
@@ -146,6 +149,27 @@ def add_statistics(scored: Sequence[Scored], metrics: Iterable[PerImageMetric]) 
             for s in having:
                 if s is not best:
                     s.row[f"{name}_p"] = paired_p_value(_values(s, name), _values(best, name))
+
+
+def seed_rows(scored: Sequence[Scored], metrics: Iterable[PerImageMetric]) -> list[dict[str, Any]]:
+    """One row for each method whose runs differ in their seed only: means, and ``PSNR_sd`` of headline metrics."""
+    alike: dict[str, list[Scored]] = {}
+    for s in scored:
+        if s.pipeline.sha256 and "runtime" in s.pipeline.config:  # a release's configuration does not say how it learnt
+            said = {**s.pipeline.config, "runtime": {**s.pipeline.config["runtime"], "seed": None}}
+            alike.setdefault(json.dumps([said, s.pipeline.budget], sort_keys=True, default=str), []).append(s)
+    rows, headlines = [], [metric.name for metric in metrics if metric.headline]
+    for runs in alike.values():
+        if len({s.pipeline.config["runtime"]["seed"] for s in runs}) < max(len(runs), 2):
+            continue
+        method = f"{runs[0].pipeline.model.info['method']}, mean of {len(runs)} seeds"
+        numbers = [k for k, v in runs[0].row.items() if isinstance(v, int | float) and not k.endswith("_p")]
+        shared = [key for key in numbers if all(key in s.row for s in runs)]
+        row = {"method": method, "config": ", ".join(s.pipeline.name for s in runs)}
+        row |= {key: statistics.fmean(s.row[key] for s in runs) for key in shared}
+        row |= {f"{key}_sd": statistics.stdev(s.row[key] for s in runs) for key in headlines if key in shared}
+        rows.append(row)
+    return rows
 
 
 def _values(scored: Scored, name: str) -> Tensor:

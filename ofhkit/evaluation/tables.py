@@ -20,7 +20,8 @@ from ofhkit.runtime.files import atomic_write, csv_cell
 
 LEGEND = (
     "Bold: best; underlined: second. In brackets: 95 % bootstrap interval of the mean over the faces. "
-    "†: not significantly different from the best (paired permutation test on the same faces, p ≥ 0.05)."
+    "†: not significantly different from the best (paired permutation test on the same faces, p ≥ 0.05). "
+    "±: standard deviation over seeds."
 )
 _LEVEL = 0.05
 Rows = Sequence[Mapping[str, Any]]
@@ -64,6 +65,8 @@ def _shown(row: Mapping[str, Any], column: Column) -> str | None:
 
 
 def _interval(row: Mapping[str, Any], column: Column) -> str | None:
+    if f"{column.key}_sd" in row:
+        return f"± {number(row[f'{column.key}_sd'], column.decimals)}"
     ends = row.get(f"{column.key}_ci95") if column.headline else None
     return None if ends is None else f"[{', '.join(number(end, column.decimals) for end in ends)}]"
 
@@ -138,7 +141,12 @@ def latex_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, An
         for line, number_of_paper in zip(cells, paper or ()):
             line.append(number_of_paper.replace("–", "--"))
     body = "\n".join(" & ".join(line) + r" \\" for line in cells)
-    caption = _escape(f"{LEGEND} {_protocol_text(protocol)}").replace("†", r"$^\dagger$").replace("≥", r"$\geq$")
+    caption = (
+        _escape(f"{LEGEND} {_protocol_text(protocol)}")
+        .replace("†", r"$^\dagger$")
+        .replace("≥", r"$\geq$")
+        .replace("±", r"$\pm$")
+    )
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\hline",
         " & ".join(titles) + r" \\", r"\hline", body, r"\hline", r"\end{tabular}",
@@ -175,7 +183,7 @@ def csv_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]
     for column in columns:
         fields.append(column.key)
         if column.headline:
-            fields += [f"{column.key}_{part}" for part in ("lo", "hi", "p", "paper")]
+            fields += [f"{column.key}_{part}" for part in ("lo", "hi", "p", "sd", "paper")]
     out = io.StringIO()
     writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -191,7 +199,7 @@ def csv_table(rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]
 def write_tables(stem: Path, rows: Rows, columns: Sequence[Column], protocol: Mapping[str, Any]) -> str:
     """Write ``stem`` as .md, .csv, .tex and .json; returns the Markdown."""
     markdown = markdown_table(rows, columns, protocol)
-    keys = [key for c in columns for key in (c.key, f"{c.key}_ci95", f"{c.key}_p")]
+    keys = [key for c in columns for key in (c.key, *(f"{c.key}_{part}" for part in ("ci95", "p", "sd")))]
     plain = [
         {k: row[k] for k in ("method", "config", *keys) if k in row} | {"paper": paper_numbers(row["method"], protocol)}
         for row in rows
@@ -232,6 +240,7 @@ COSTS = (
     Column("gmacs", "GMAC", 3),
     Column("ms_per_image", "ms (batch 64)", 2),
     Column("ms_batch1", "ms (batch 1)", 2),
+    Column("core_hours", "core-hours", 2),
     Column("budget", "budget", 4),
 )
 PAPER: dict[str, dict[str, float]] = {  # arXiv 1811.04645, Tables 1 and 2

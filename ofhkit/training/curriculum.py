@@ -273,7 +273,7 @@ def _is_done(folder: Path, mark: str, anew: bool) -> bool:
 def _run(stage: Stage, context: Context, spec: Mapping[str, Any], folder: Path, load_from: str | None) -> None:
     """Carry out a stage and save the network that it trained."""
     on_main(partial(_begin, stage, spec, folder))
-    start = time.monotonic()
+    start, stage.began = time.monotonic(), time.process_time()
     if not stage.main_only:
         network = train_stage(stage, context, folder, load_from)
     else:
@@ -295,5 +295,6 @@ def _save(
 ) -> None:
     """Write the weights."""
     header = {"stage": stage.name, "component": dict(context.model[stage.trains]), "digest": digest(spec)}
-    save_weights(folder / WEIGHTS, network.state_dict(), {**header, "seconds": round(seconds, 1)})
+    header |= {"seconds": round(seconds, 1), "core_seconds": round(stage.core_seconds(), 1)}
+    save_weights(folder / WEIGHTS, network.state_dict(), header)
     log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder)

@@ -247,7 +247,7 @@ class Runner(MMRunner):
         """Write everything that an exact resume needs, atomically; called, as MMEngine's, after an iteration."""
         iteration = self.iter + 1
         schedulers = {name: [s.state_dict() for s in group] for name, group in self._schedulers().items()}
-        meta = {"iter": iteration, "epoch": self.epoch}
+        meta = {"iter": iteration, "epoch": self.epoch, "core_seconds": self.model.core_seconds()}
         state = dict(zip(_STATE, (meta, self.model.state_dict(), self.optim_wrapper.state_dict(), schedulers)))
         self.call_hook("before_save_checkpoint", checkpoint=state)
         return save_checkpoint(Path(out_dir or self.work_dir), iteration, state)
@@ -286,6 +286,7 @@ class Runner(MMRunner):
             for scheduler, saved in zip(group, state["param_schedulers"][name], strict=True):
                 scheduler.load_state_dict(saved)
         self.train_loop.iter = state["meta"]["iter"]
+        self.model.earlier = state["meta"].get("core_seconds", 0.0)
         log.info("[%s] goes on at iteration %d", self.name, self.iter)
 
 

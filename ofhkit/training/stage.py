@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from ofhkit.config.check import ROLE_OF_KEY
 from ofhkit.errors import OfhkitError
 from ofhkit.registry import HOOKS
+from ofhkit.runtime.distributed import world_size
 from ofhkit.training.optim import Wrapper, build_optimizer, check_training, scale_schedule
 
 
@@ -83,6 +85,7 @@ class Stage(nn.Module, ABC):
     name: str = ""  # its key in ``stages``
     place: str = ""  # as in 'stage 2 of 3'
     later: float = 0.0  # work of the stages after it, of which its own is 1
+    earlier: float = 0.0  # core-seconds that interrupted sessions spent on it
 
     def __init__(
         self,
@@ -111,12 +114,17 @@ class Stage(nn.Module, ABC):
         self.freeze_bn, self.average, self.save = freeze_bn, average, save
         self.hooks = {key: hook for key, hook in (hooks or {}).items() if hook is not None}
         self.optimizer = optimizer or dict(type="Adam", lr=1e-3)
+        self.began = time.process_time()
         check_training([self.optimizer], schedule, iterations, clip_grad)
 
     def needed(self, model: Mapping[str, Any]) -> bool:
         """Whether a pipeline configured so needs this stage: it has the component, and something in it to train."""
         part = model.get(self.trains)
         return part is not None and has_parameters(ROLE_OF_KEY[self.trains].build(part))
+
+    def core_seconds(self) -> float:
+        """Processor time spent on it so far, of all threads and processes, in all sessions."""
+        return self.earlier + (time.process_time() - self.began) * world_size()
 
     def scale(self, budget: float) -> None:
         """Scale iterations (to at least one) and schedule by ``budget``."""

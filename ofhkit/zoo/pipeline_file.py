@@ -23,6 +23,7 @@ from ofhkit.zoo.weights import load_strictly, load_weights
 _KINDS: dict[str, tuple[type, ...]] = {
     "budget": (int, float),
     "config": (str,),
+    "core_hours": (int, float),
     "data": (dict,),
     "fingerprints": (dict,),
     "licence": (str,),

@@ -102,7 +102,9 @@ def finish_run(path: Path, config: Any, header: Mapping[str, Any], outputs: Mapp
     """
     model = config.model.to_dict() if hasattr(config.model, "to_dict") else dict(config.model)
     plain = {k: v for k, v in model.items() if k in PIPELINE or not (v is None or isinstance(v, Mapping))}
-    header = {**header, "model": plain}
+    spent = [load_weights(file)[1].get("core_seconds") for file in outputs.values()]
+    hours = {} if None in spent else {"core_hours": round(sum(spent) / 3600, 4)}  # older stages did not note it
+    header = {**header, **hours, "model": plain}
     built = HALLUCINATORS.build(plain)
     for component in PIPELINE:
         if component in outputs:
@@ -123,7 +125,8 @@ def _holds(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any])
         stored, found = load_weights(path)
     except OfhkitError:
         return False
-    same = {**found, "version": ""} == {**json.loads(json.dumps(header)), "version": ""}
+    beside = {"version": "", "core_hours": 0}
+    same = {**found, **beside} == {**json.loads(json.dumps(header)), **beside}
     return same and stored.keys() == tensors.keys() and all(torch.equal(stored[k], v) for k, v in tensors.items())
 
 

@@ -144,6 +144,21 @@ def test_rows_of_one_method_are_told_apart(pack, tmp_path):
     assert "ms_per_image" not in rows[0]
 
 
+def test_runs_that_differ_in_their_seed_get_a_mean_with_its_deviation(pack, tmp_path):
+    for seed in range(3):
+        stored = write_pipeline(tmp_path, f"run{seed}", "OFHNet", pack, FSRCNN, seed=seed).with_name("config.json")
+        config = json.loads(stored.read_text())
+        stored.write_text(json.dumps({**config, "runtime": {**config["runtime"], "seed": seed}}))
+    write_pipeline(tmp_path, "other", "OFHNet", pack, FSRCNN, budget=1.0)
+    rows = compare([], work_dir=tmp_path, out=tmp_path / "out", device="cpu", quick=True, alone=True)
+    runs = [row["PSNR"] for row in rows if row["config"].startswith("run") and row["config"] != rows[-1]["config"]]
+    assert rows[-1]["method"] == "OFHNet, mean of 3 seeds"
+    assert (rows[-1]["PSNR"], rows[-1]["PSNR_sd"]) == pytest.approx((np.mean(runs), np.std(runs, ddof=1)))
+    assert (len(runs), len(rows), rows[-1]["params"]) == (3, 5, rows[0]["params"])
+    line = next(x for x in (tmp_path / "out/table1.md").read_text().splitlines() if "mean of 3" in x)
+    assert f"± {np.std(runs, ddof=1):.2f}" in line
+
+
 def test_no_training_faces_no_mean_face(tmp_path):
     pack = write_pack(tmp_path / "test_only", (0, 0, 3))
     write_pipeline(tmp_path, "one", "IN+FSRCNN", pack, FSRCNN)

@@ -6,7 +6,7 @@ import pytest
 from svg_reader import SVG, curves_of
 
 from ofhkit.errors import OfhkitError
-from ofhkit.evaluation.figures import line_chart
+from ofhkit.evaluation.figures import line_chart, scatter_chart
 
 
 def words(text):
@@ -37,3 +37,12 @@ def test_what_cannot_be_drawn():
             line_chart(curves, ["x"], "dB", "hole")
     with pytest.raises(OfhkitError, match="needs 2 values"):
         line_chart({"a": [1.0]}, ["x", "y"], "dB", "hole")
+
+
+def test_a_point_lies_where_its_numbers_are():
+    text = scatter_chart({"a": (1.0, 20.0), "b": (10.0, 21.0), "c": (100.0, 24.0)}, "dB", "ms")
+    clipped = (g for g in ET.fromstring(text).iter(f"{SVG}g") if g.get("clip-path"))
+    (xa, ya), (xb, yb), (xc, yc) = [[float(use.get(k)) for k in "xy"] for g in clipped for use in g.iter(f"{SVG}use")]
+    assert (xb - xa) / (xc - xa) == pytest.approx(0.5, abs=1e-3)  # logarithmic
+    assert (ya - yb) / (ya - yc) == pytest.approx(0.25, abs=1e-3)
+    assert {"a", "b", "c", "ms"} <= set(words(text))

@@ -107,7 +107,7 @@ class MAE(PerImageMetric):
 
 
 STANDARD = [METRICS.build(metric) for metric in scoring.STANDARD.values()]
-COSTS = ["params", "gmacs", "ms_per_image", "ms_batch1", "budget"]
+COSTS = ["params", "gmacs", "ms_per_image", "ms_batch1", "core_hours", "budget"]
 
 
 def test_other_metrics_become_columns_before_the_costs_and_are_bold_where_they_are_best():

@@ -64,6 +64,9 @@ def test_a_run_leaves_weights_and_pictures_and_no_checkpoints(trained):
     model = load_model(own / "model.safetensors", "cpu")
     assert model.info["method"] == "OFHNet"
     assert model.scale == 8
+    spent = [load_weights(file)[1]["core_seconds"] for file in trained.rglob("weights.safetensors")]
+    assert min(spent) > 0
+    assert model.info["core_hours"] == round(sum(spent) / 3600, 4)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.models.losses.adversarial import gradient_share, who_moves
-from ofhkit.registry import DEGRADATIONS, LOSSES
+from ofhkit.registry import DEGRADATIONS, LOSSES, STAGES
 from ofhkit.training.stage import Context
 from ofhkit.training.stages import UpsamplerStage
 
@@ -205,3 +205,11 @@ def test_every_game_is_played_and_r1_flattens_the_discriminator(game):
 def test_an_upsampler_without_a_loss_is_refused_in_one_sentence():
     with pytest.raises(OfhkitError, match=r"model\.losses is empty"):
         built({**FSRCNN, "losses": {}})
+
+
+def test_the_time_of_interrupted_sessions_counts():
+    stage = STAGES.build(dict(type="InpainterStage", iterations=1))
+    first = stage.core_seconds()
+    stage.earlier = 100.0
+    assert 0 <= first < 10
+    assert 100 <= stage.core_seconds() < 110

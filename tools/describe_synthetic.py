@@ -3,20 +3,29 @@
     python tools/describe_synthetic.py --out docs/datasets/synthetic_histograms.png
 
 Prints the same numbers as a table. Scenes are drawn, not rendered, so thousands take seconds.
+
+    python tools/describe_synthetic.py --split test --count 200 --groups groups.csv
+
+writes what the renderer knows of each face (skin tone, age, glasses, beard) for ``ofhkit test --groups groups.csv``.
 """
 
+import csv
 from collections import Counter
 from pathlib import Path
 
 from ofhkit.commands.options import Parser, run, whole
 
 ITA_CLASSES = (("very light", 55), ("light", 41), ("intermediate", 28), ("tan", 10), ("brown", -30), ("dark", -90))
+GROUPS = ("name", "skin", "age", "glasses", "beard")
+TONES = ("light", "medium", "dark")
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--count", type=whole(1), default=1000, help="scenes to draw (default: 1000)")
     parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0)
+    parser.add_argument("--split", choices=("train", "val", "test"), default="train")
+    parser.add_argument("--groups", type=Path, metavar="FILE.csv", help="write each face's groups")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="picture of the histograms")
     args = parser.parse_args()
 
@@ -27,7 +36,11 @@ def main() -> None:
     from ofhkit.rendering.scene import draw_scene, generator
 
     head = load_head()
-    scenes = [draw_scene(head, generator(args.seed, "train", i)) for i in range(args.count)]
+    scenes = [draw_scene(head, generator(args.seed, args.split, i)) for i in range(args.count)]
+    if args.groups:
+        names = [f"{args.split}-{args.seed}-{i:06d}" for i in range(args.count)]  # as in the pack of rendered faces
+        with open(args.groups, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([GROUPS, *((name, *_groups(s)) for name, s in zip(names, scenes))])
     shapes = np.array([_proportions(head.shape(s.weights)[head.landmarks]) for s in scenes])
     tones = Counter(_tone(s.skin) for s in scenes)
     panels = [
@@ -56,6 +69,14 @@ def _proportions(points):
     eyes = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
     pairs = (points[4] - points[12], points[27] - points[8], points[48] - points[54])
     return [np.linalg.norm(pair) / eyes for pair in pairs]
+
+
+def _groups(scene) -> tuple[str, ...]:
+    """Of the columns of ``GROUPS`` behind the name, in words that sort from light to dark and from young to old."""
+    tone = 1 + [name for name, _ in ITA_CLASSES].index(_tone(scene.skin)) // 2
+    age = next(text for text, most in (("18-39", 40), ("40-62", 63), ("63-85", 200)) if scene.age < most)
+    beard = scene.beard if scene.beard in ("none", "stubble") else "beard"
+    return f"{tone} {TONES[tone - 1]}", age, "no" if scene.glasses == "none" else "yes", beard
 
 
 def _tone(skin) -> str:

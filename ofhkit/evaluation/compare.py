@@ -20,6 +20,7 @@ from ofhkit.data.celeba.prepare import resolve_data
 from ofhkit.data.sampler import first
 from ofhkit.errors import OfhkitError, printable
 from ofhkit.evaluation.figures import draw_landmarks, make_gallery
+from ofhkit.evaluation.groups import group_table, group_text, read_groups
 from ofhkit.evaluation.pipelines import (
     Pipeline,
     check_comparable,
@@ -61,6 +62,7 @@ def compare(
     alone: bool = False,
     quick: bool = False,
     protocol: str = "paper",
+    groups: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Score finished pipelines on the test split and write tables, per-image values and figures into ``out``.
 
@@ -78,6 +80,7 @@ def compare(
         flips: each method with the mean of both mirror images (:class:`ofhkit.models.pipeline.FaceHallucinator`).
         alone: without the rows that need no training of their own (mean face, Telea and each inpainter with bicubic).
         quick: PSNR, SSIM and the configuration's own metrics, no timing, no report: what training prints at its end.
+        groups: a CSV: name of a face -> its group (:mod:`ofhkit.evaluation.groups`).
         protocol: of :data:`ofhkit.evaluation.protocols.PROTOCOLS`.
 
     Returns:
@@ -102,6 +105,7 @@ def compare(
     sections = {title: HOOKS.build(section) for title, section in wanted.items() if section is not None}
     test = {**config.data.dataset, "split": "test", **({} if limit is None else {"limit": limit})}
     dataset = main_process_first(lambda: DATASETS.build(test))
+    of_image = read_groups(groups, dataset) if groups else {}
     degradation = rule.degrade(config.data.degradation, pick_device(device))
     pipelines, missing = (pipelines, []) if alone else with_baselines(pipelines)
     for note in missing:
@@ -110,6 +114,7 @@ def compare(
     batch_size = config.evaluation.batch_size
     scored = score(pipelines, dataset, degradation, suite.values(), batch_size, timing=not quick)
     add_statistics(scored, suite.values())
+    by_group = group_table(scored, of_image, suite.values()) if of_image else []
     rows = [*(s.row for s in scored), *seed_rows(scored, suite.values())]
     tables = tables_of(suite.values(), rows)
     said = describe(rule.said(config.data.degradation), dataset, suite, pipelines, pick_device(device), notes)
@@ -119,6 +124,9 @@ def compare(
     if not is_main():
         return rows
     text = "\n".join(write_tables(out / name, rows, columns, said) for name, columns in tables.items())
+    if by_group:
+        atomic_write(out / "groups.md", in_groups := group_text(by_group, suite.values()))
+        text += f"\n{in_groups}"
     atomic_write(out / "per_image.csv", per_image_csv(scored))
     write_png(out / "grid.png", face_grid(gallery[1], rows=gallery[0]))
     for sweep in swept:
@@ -128,9 +136,8 @@ def compare(
         write_png(out / "landmarks.png", landmarks)
         write_report(out / "report.html", scored, rows, gallery, swept, landmarks, said, tables, sections)
     of_metrics = {n: asdict(c) for metric in suite.values() for n, c in columns_of(metric).items()}
-    results = {"protocol": said, "metrics": of_metrics, "rows": rows} | (
-        {"sweeps": {s.kind: s.rows for s in swept}} if swept else {}
-    )
+    more = {"sweeps": {s.kind: s.rows for s in swept}, "groups": by_group}
+    results = {"protocol": said, "metrics": of_metrics, "rows": rows, **{key: v for key, v in more.items() if v}}
     atomic_write(out / "results.json", json.dumps(results, indent=2, allow_nan=False))
     _show(text, drawn_table(rows, [c for columns in tables.values() for c in columns], said))
     if not quick:

@@ -45,6 +45,12 @@ def main() -> None:
     sweeps = ("size", "position")
     parser.add_argument("--sweep", nargs="+", choices=sweeps, default=(), help="score one hole after another")
     parser.add_argument(
+        "--groups",
+        type=Path,
+        metavar="FILE",
+        help="CSV name,group: each group's gain over bicubic, the worst one's gap",
+    )
+    parser.add_argument(
         "--protocol",
         choices=("paper", "dic"),
         default="paper",
@@ -77,4 +83,5 @@ def main() -> None:
             flips=args.flips,
             alone=args.alone,
             protocol=args.protocol,
+            groups=args.groups,
         )

@@ -102,7 +102,8 @@ class Progress(Hook):
             if any(above):
                 log.info(in_columns(["", *above]), extra=FOR_PEOPLE)
             log.info(in_columns([runner.name, *below]), extra=FOR_PEOPLE)
-        cells = [f"{losses[name]:.4g}" if name in losses else "" for name in self.titles]
+        values = (losses.get(name) for name in self.titles)
+        cells = ["" if v is None else f"{v:.4g}" if v == 0 or abs(v) >= 1e-3 else f"{v:.1e}" for v in values]
         log.info(in_columns([count(runner, done), *cells]), extra=FOR_PEOPLE)
 
 

@@ -17,11 +17,14 @@ class OfhkitError(Exception):
         key: of the configuration, relative to the component, or the argument that the message is about.
         path: the file that it is about.
         remedy: appended to the message after a semicolon.
+
+    Attributes:
+        problem: the message without the remedy.
     """
 
     def __init__(self, message: str, *, key: str = "", path: str | Path | None = None, remedy: str = ""):
         super().__init__(f"{message}; {remedy}" if remedy else message)
-        self.key, self.path, self.remedy = key, path, remedy
+        self.problem, self.key, self.path, self.remedy = message, key, path, remedy
 
 
 class Note(str):

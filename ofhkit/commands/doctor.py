@@ -1,6 +1,5 @@
 """What is wrong with an installation, and the command that fixes it. Nothing is changed and nothing is downloaded."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -160,10 +159,11 @@ def diagnose(work_dir: Path) -> Iterator[Finding]:
     yield from check_rivals(versions)
     try:
         import torch
+        from torch.utils import collect_env
     except Exception as error:
         yield Finding(f"torch cannot be imported: {error}", "pip install --force-reinstall torch torchvision")
     else:
-        driver = shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia/version")
+        driver = collect_env.get_nvidia_driver_version(collect_env.run) is not None
         yield from check_gpu(driver, torch.version.cuda, torch.cuda.is_available())
         yield from check_plugins()
     yield from check_lpips(versions)

@@ -57,6 +57,7 @@ class Outcome:
             transparency; None for all else.
         untouched: a photograph without a hole: ``image`` is the picture itself, the faces are beside it.
         error: why it failed, in one sentence; None where it did not.
+        problem: the same without the remedy, where the command line has one.
         mask: what was taken as hidden; None where that was not found out.
         notes: what was done, and warnings.
     """
@@ -68,5 +69,6 @@ class Outcome:
     mask: Mask | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
+    problem: str = ""
     pixels: np.ndarray | None = None
     untouched: bool = False

@@ -151,7 +151,7 @@ class Restorer:
             if min(areas) == LR_SIZE**2:
                 raise OfhkitError("a face is hidden altogether: there is nothing to go by")
         except OfhkitError as error:
-            return Outcome(picture, mask=mask, error=str(error), notes=picture.notes)
+            return Outcome(picture, mask=mask, error=str(error), problem=error.problem, notes=picture.notes)
         except (cv2.error, MemoryError, OSError, ValueError, RuntimeError) as error:  # it must not end a long run
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             return Outcome(picture, mask=mask, error=f"it could not be processed ({reason})", notes=picture.notes)
@@ -198,7 +198,7 @@ class Restorer:
                     ["no face recognised: taken as an aligned face", _reduction(size)],
                 )
             crop = ", or a square crop of one face with --kind aligned" if square else ""
-            raise OfhkitError(f"no face was found; say where it is with --face x,y,w,h{crop}")
+            raise OfhkitError("no face was found", remedy=f"say where it is with --face x,y,w,h{crop}")
         if self.kind == "auto" and square and len(boxes) == 1 and _is_crop(matrices[0], width, mask.any()):
             return "aligned", [scaling(width)], [float(boxes[0, 4])], [_reduction(size)]
         note = f"{len(boxes)} face{'s' if len(boxes) > 1 else ''} found and shrunk to {LR_SIZE}x{LR_SIZE}"

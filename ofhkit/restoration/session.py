@@ -66,17 +66,17 @@ def restore_files(
                 numbered.append((number, taken))
                 yield picture
 
-    fates: list[tuple[int, dict[str, Any], list[str]]] = []
+    done: list[tuple[int, dict[str, Any], list[str]]] = []
     try:
         for outcome in restorer.restore(ours()):
             number, name = numbered.popleft()
             outcome = writer.write(outcome, name)
-            fates.append((number, writer.rows[-1], _lines(name, outcome, writer)))
-            _tell(fates[-1][2])
+            done.append((number, writer.rows[-1], _lines(name, outcome, writer)))
+            _tell(done[-1][2])
             if bar is not None:
                 bar.total = max(bar.total, bar.done + 1)
                 bar.update(1)
-        _join(fates, writer)
+        _join(done, writer)
         for path in videos if is_main() else ():
             _tell(_film(path, writer, every))
     finally:
@@ -134,12 +134,12 @@ def _read(source: Source, every: int) -> Iterator[Picture | Outcome]:
         yield Outcome(nothing, error=str(error))
 
 
-def _join(fates: list[tuple[int, dict[str, Any], list[str]]], writer: Writer) -> None:
+def _join(done: list[tuple[int, dict[str, Any], list[str]]], writer: Writer) -> None:
     """Bring the tables of all processes together, in the order of the inputs."""
     if world_size() == 1:
         return
-    everyone = sorted((fate for part in gather(fates) for fate in part), key=lambda fate: fate[0])
-    own = {number for number, _, _ in fates}
+    everyone = sorted((item for part in gather(done) for item in part), key=lambda item: item[0])
+    own = {number for number, _, _ in done}
     for number, _, lines in everyone:
         if number not in own:
             _tell(lines)

@@ -1,4 +1,4 @@
-"""From files to a folder: tiny faces, aligned crops, whole photographs, and every picture's fate."""
+"""From files to a folder: tiny faces, aligned crops, whole photographs, and every picture's status."""
 
 import csv
 import subprocess
@@ -187,7 +187,7 @@ def test_uncertainty_is_larger_in_the_hole(model):
     assert face.uncertainty[face.invented].mean() > 5 * face.uncertainty[:16, :16].mean()
 
 
-def test_a_run_over_files_writes_every_fate(model, tmp_path):
+def test_a_run_over_files_writes_every_status(model, tmp_path):
     """Restored and failed pictures in the order of the inputs; nothing is left that looks restored and is not."""
     inputs, out = tmp_path / "in", tmp_path / "out"
     (inputs / "deep").mkdir(parents=True)

@@ -48,10 +48,10 @@ def draw_results(results: Results, archive: bytes) -> str:
 def draw_batch(rows: Sequence[Row], link: str) -> str:
     """Many pictures: a thumbnail or the reason why there is none, and where the archive is."""
     failed, untouched = sum(row.image is None for row in rows), sum(row.untouched for row in rows)
-    fates = f"{len(rows) - failed - untouched} of {len(rows)} restored"
-    fates += f", {untouched} left as they are: no hole" if untouched else ""
+    counts = f"{len(rows) - failed - untouched} of {len(rows)} restored"
+    counts += f", {untouched} left as they are: no hole" if untouched else ""
     tiles = "".join(_tile(row) for row in rows)
-    return f"""<div class="results"><div class="bar"><span>{fates}</span>{_download("restored.zip", link)}</div>
+    return f"""<div class="results"><div class="bar"><span>{counts}</span>{_download("restored.zip", link)}</div>
 <div class="tiles">{tiles}</div>
 <p class="notice">Hallucinated: not for identification.</p></div>"""
 
@@ -61,8 +61,8 @@ def _tile(row: Row) -> str:
     caption = f"<figcaption>{name}{' (no hole: left as it is)' if row.untouched else ''}</figcaption>"
     if row.image is None:
         return f'<figure class="tile failed"><p>{escape(row.error)}</p>{caption}</figure>'
-    fate = "as it was" if row.untouched else "restored"
-    return f'<figure class="tile"><img alt="{name}, {fate}" src="{png_uri(row.image)}">{caption}</figure>'
+    status = "as it was" if row.untouched else "restored"
+    return f'<figure class="tile"><img alt="{name}, {status}" src="{png_uri(row.image)}">{caption}</figure>'
 
 
 def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = None) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ofhkit.data.picture_decoding import read_frames
 from ofhkit.errors import OfhkitError, is_warning
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.rendering.render import render_face
-from ofhkit.restoration import Picture, Restorer, read_pictures
+from ofhkit.restoration import Picture, Restorer
 from ofhkit.restoration.page.uploads import MAX_BYTES
 from ofhkit.restoration.pictures import VIDEOS
 from ofhkit.runtime.files import asset
@@ -91,30 +92,31 @@ def read_upload(path: Path, label: str, memory: int) -> Picture:
         raise OfhkitError(f"{label}: a video; this page takes pictures")
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise OfhkitError(f"{label}: more than {MAX_BYTES // 2**20} MB; reduce it first")
-        return next(read_pictures(path, memory=memory))
+            raise OfhkitError(f"more than {MAX_BYTES // 2**20} MB; reduce it first")
+        with path.open("rb") as file:
+            picture = next(read_frames(file, path.stem, memory=memory))
     except OSError:
         raise OfhkitError(f"{label}: it is not here any more; choose it again") from None
     except OfhkitError as error:
-        raise OfhkitError(str(error).replace(str(path), label)) from None
+        raise OfhkitError(f"{label}: {error}") from None
+    return replace(picture, path=path)
 
 
-def open_file(path: str | Path, name: str | None = None, memory: int = MEMORY) -> Opened:
+def open_file(path: str | Path, memory: int = MEMORY) -> Opened:
     """Read a picture and find its face.
 
     Args:
-        path: the file.
-        name: what the user calls it; errors name it so, and never the path.
+        path: the file; errors name it by its name, and never the path.
         memory: bytes that this may take.
 
     Raises:
         OfhkitError: too large, not a picture, or no face in it; one sentence without the server's path.
     """
-    label = Path(name or path).name
+    label = Path(path).name
     picture = _shrink(read_upload(Path(path), label, memory))
     outcome = next(_finder().restore([picture]))
     if outcome.error:
-        raise OfhkitError(f"{label}: {outcome.error.split('; a square crop')[0]}; crop it square around one face")
+        raise OfhkitError(f"{label}: {outcome.problem or outcome.error}; crop it square around one face")
     best = max(outcome.faces, key=lambda face: np.nan_to_num(face.score))
     notes = tuple(note for note in outcome.notes if not is_warning(note))
     if len(outcome.faces) > 1:

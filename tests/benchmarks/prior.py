@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ofhkit.data.packed import PackedFaces
 from ofhkit.data.sampler import first, in_batches
@@ -22,6 +23,7 @@ from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.images import face_grid
 from ofhkit.functional.masks import random_rectangles, rectangle_mask
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.models.inference import run_batches
 from ofhkit.models.inpainters import GaussianInpainter
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import DATASETS, DEGRADATIONS
@@ -37,6 +39,7 @@ COUNTS = (200, 1000, 5000, 10_000)
 SHAPES = ("Strokes", "Ellipse", "Sunglasses", "SurgicalMask", "Hand", "Text", "Dropouts")
 FORMS = ((1, 8), (1, 16), (1, 32), (2, 16), (2, 32), (2, 64))  # side of a block in pixels of the small face, rank
 _LAMBDA, _BATCH = 3e-5, 256
+_KERNEL = 2  # pixels of the small face that the shrinking's kernel reaches to either side
 
 
 class Faces:
@@ -171,20 +174,31 @@ def holes(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
 
 @torch.no_grad()
 def occluders(faces: Faces, models: Sequence[FaceHallucinator]) -> str:
-    """PSNR of the large face by what hides it: the paper's rectangles, then what is painted before the shrinking."""
+    """PSNR of the large face, and in the hole, by what hides it; and how much less the face has than with rectangles.
+
+    First the paper's rectangles: pixels of the small face beside the hole were shrunk from the whole face, and tell
+    what it hides. Then the same holes with every pixel unknown that was shrunk from some of the hole. Then what is
+    painted over the large face before the shrinking.
+    """
     assert faces.hr is not None
     batch = {"hr": (faces.hr * 255).round().byte(), "index": torch.arange(len(faces.hr))}
-    kinds = {"rectangles in the small face (the paper's)": dict(type="Degradation")}
+    leaky, honest = "rectangles in the small face (the paper's)", "the same, and no pixel that saw the hole"
+    kinds = {leaky: dict(type="Degradation"), honest: dict(type="Degradation")}
     for name in ("RandomRectangle", *SHAPES):
-        kinds[name] = dict(type="Degradation", occluder=dict(type=name), paint=dict(type="FlatPaint"))
+        kinds[f"{name}, painted"] = dict(type="Degradation", occluder=dict(type=name), paint=dict(type="FlatPaint"))
     rows, first = [], []
     for name, config in kinds.items():
         seen = DEGRADATIONS.build(config)(dict(batch))
-        found = [psnr(m.predict(seen["lr"], seen["mask"])["sr"], faces.hr, 1.0).mean().item() for m in models]
+        hole = seen["mask"]
+        mask = F.max_pool2d(hole, 2 * _KERNEL + 1, 1, _KERNEL) if name == honest else hole
+        results = [run_batches(m, seen["lr"], mask).sr for m in models]
+        found = [psnr(sr, faces.hr, 1.0).mean().item() for sr in results]
+        inside = [psnr(sr, faces.hr, 1.0, hole).mean().item() for sr in results]
         first = first or found
-        area = seen["mask"].sum((1, 2, 3)).mean()
-        rows.append([name, f"{area:.0f}", *(f"{v:.2f} ({v - f:+.2f})" for v, f in zip(found, first))])
-    return table(["hidden by", "of 256 pixels", *(m.info["name"] for m in models)], rows)
+        cells = (f"{v:.2f} ({v - f:+.2f}), {i:.2f}" for v, f, i in zip(found, first, inside))
+        rows.append([name, f"{hole.sum((1, 2, 3)).mean():.0f}", *cells])
+    titles = ("hidden by", "of 256 pixels", *(f"{m.info['name']}: face (loss), hole" for m in models))
+    return table(titles, rows)
 
 
 @torch.no_grad()

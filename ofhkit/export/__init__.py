@@ -3,6 +3,7 @@
 from ofhkit.export.check import Agreement, Sample, agreement, export, sample, throughput
 from ofhkit.export.formats import FORMATS, Exported, load_exported, write
 from ofhkit.export.graph import PRECISIONS, graph
+from ofhkit.export.web import export_web
 
 __all__ = [
     "FORMATS",
@@ -12,6 +13,7 @@ __all__ = [
     "Sample",
     "agreement",
     "export",
+    "export_web",
     "graph",
     "load_exported",
     "sample",

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.export.graph import Graph
@@ -60,9 +60,9 @@ def write(graph: Graph, file: str | Path, kind: str, calibration: Sequence[tuple
         need("onnx", "onnxscript")
     elif kind == "aot":
         need_compiler()
-    program = trace(graph)
+    program = trace(graph, {"lr": torch.rand(3, 3, 16, 16), "mask": torch.zeros(3, 1, 16, 16)})
     if kind == "onnx":
-        _write_onnx(program, file, metadata(graph))
+        write_onnx(program, file, metadata(graph), ["lr", "mask"], ["sr"])
         if calibration:
             quantise(file, calibration)
     elif kind == "torch":
@@ -74,17 +74,19 @@ def write(graph: Graph, file: str | Path, kind: str, calibration: Sequence[tuple
             torch._inductor.aoti_compile_and_package(program, package_path=str(file))
 
 
-def trace(graph: Graph) -> torch.export.ExportedProgram:
-    """Return the graph as a program whose batch is free.
+def trace(graph: nn.Module, example: Mapping[str, Tensor]) -> torch.export.ExportedProgram:
+    """Return a graph, which holds its pipeline as ``model``, as a program whose batch is free.
+
+    Args:
+        example: inputs by name, in order.
 
     Raises:
         OfhkitError: a component does something that torch.export cannot follow.
     """
-    example = (torch.rand(3, 3, 16, 16), torch.zeros(3, 1, 16, 16))
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     try:
         with torch.no_grad(), _quiet():
-            return torch.export.export(graph, example, dynamic_shapes={"lr": {0: batch}, "mask": {0: batch}})
+            return torch.export.export(graph, tuple(example.values()), dynamic_shapes={n: {0: batch} for n in example})
     except Exception as error:
         parts = " + ".join(type(m).__name__ for m in graph.model.children())
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -93,7 +95,7 @@ def trace(graph: Graph) -> torch.export.ExportedProgram:
         ) from error
 
 
-def metadata(graph: Graph) -> dict[str, str]:
+def metadata(graph: nn.Module) -> dict[str, str]:
     """What the file says of itself; the values are text, as ONNX wants them."""
     info = getattr(graph.model, "info", {})
     known = {key: str(info[key]) for key in ("name", "method", "budget", "seed", "licence") if key in info}
@@ -101,12 +103,15 @@ def metadata(graph: Graph) -> dict[str, str]:
     return {"ofhkit": __version__, "notice": WARNING, "shapes": shapes, **known}
 
 
-def _write_onnx(program: torch.export.ExportedProgram, file: Path, notes: dict[str, str]) -> None:
+def write_onnx(
+    program: torch.export.ExportedProgram, file: Path, notes: dict[str, str], inputs: list[str], outputs: list[str]
+) -> None:
+    """Write a traced program as ONNX, checked, with ``notes`` as its metadata."""
     import onnx
 
     with _quiet():
         made = torch.onnx.export(
-            program, dynamo=True, input_names=["lr", "mask"], output_names=["sr"], opset_version=_OPSET, verbose=False
+            program, dynamo=True, input_names=inputs, output_names=outputs, opset_version=_OPSET, verbose=False
         )
     proto = made.model_proto
     onnx.helper.set_model_props(proto, notes)
@@ -126,7 +131,8 @@ def load_exported(file: str | Path) -> Exported:
     if not file.is_file():
         raise OfhkitError(f"{file} does not exist; write it with ofhkit export")
     if file.suffix == ".onnx":
-        return _load_onnx(file)
+        run = load_onnx(file, ["sr"])
+        return lambda lr, mask: run(lr=lr, mask=mask)[0]
     if not zipfile.is_zipfile(file):
         raise OfhkitError(f"{file} is not an exported pipeline; write one with ofhkit export")
     with zipfile.ZipFile(file) as archive:
@@ -136,7 +142,12 @@ def load_exported(file: str | Path) -> Exported:
     return torch.no_grad()(run)
 
 
-def _load_onnx(file: Path) -> Exported:
+def load_onnx(file: Path, outputs: list[str]) -> Callable[..., list[Tensor]]:
+    """Return a function of tensors by name; what the file does not ask for (a mean face looks at nothing) is left out.
+
+    Raises:
+        OfhkitError: ONNX Runtime is not installed.
+    """
     need("onnxruntime")
     import onnxruntime
 
@@ -145,11 +156,11 @@ def _load_onnx(file: Path) -> Exported:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names = {entry.name for entry in session.get_inputs()}  # a mean face looks at neither
+    names = {entry.name for entry in session.get_inputs()}
 
-    def run(lr: Tensor, mask: Tensor) -> Tensor:
-        given = {"lr": lr.numpy(), "mask": mask.numpy()}
-        return torch.from_numpy(session.run(None, {k: v for k, v in given.items() if k in names})[0])
+    def run(**given: Tensor) -> list[Tensor]:
+        found = session.run(outputs, {name: value.numpy() for name, value in given.items() if name in names})
+        return [torch.from_numpy(value) for value in found]
 
     return run
 
@@ -167,13 +178,13 @@ def _quiet() -> Any:
         logging.disable(level)
 
 
-def quantise(file: Path, calibration: Sequence[tuple[Tensor, Tensor]]) -> None:
+def quantise(file: Path, calibration: Sequence[tuple[Tensor, ...]]) -> None:
     """Replace an ONNX file by its 8-bit form, which takes and returns float32 as before.
 
     Only convolutions compute in 8 bits: weights by output channel, activations by the ranges that occur on the faces.
 
     Args:
-        calibration: (lr, mask) batches.
+        calibration: batches of its inputs, in order.
 
     Raises:
         OfhkitError: ONNX Runtime is not installed.
@@ -188,9 +199,11 @@ def quantise(file: Path, calibration: Sequence[tuple[Tensor, Tensor]]) -> None:
 
         def get_next(self) -> dict | None:
             pair = next(self.left, None)
-            return None if pair is None else dict(zip(("lr", "mask"), (t.numpy() for t in pair)))
+            return None if pair is None else dict(zip(names, (t.numpy() for t in pair)))
 
-    notes = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
+    plain = onnx.load(str(file))
+    names = [entry.name for entry in plain.graph.input]
+    notes = {entry.key: entry.value for entry in plain.metadata_props}
     how = dict(per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder, _quiet():
         small = str(Path(folder) / file.name)

@@ -92,9 +92,11 @@ class FaceHallucinator(nn.Module):
         Inf is mapped to NaN instead of being clamped to 1, so that metrics reject the image.
         """
         completed = self.complete(lr, mask)
-        return {"completed": completed, "sr": self._finish(completed, mask, self.consistent)}
+        return {"completed": completed, "sr": self.finish(completed, mask)}
 
-    def _finish(self, completed: Tensor, mask: Tensor, consistent: bool) -> Tensor:
+    def finish(self, completed: Tensor, mask: Tensor, consistent: bool | None = None) -> Tensor:
+        """:meth:`upsample`, clamped to [0, 1]; ``consistent``: as the pipeline says."""
+        consistent = self.consistent if consistent is None else consistent
         sr = self.upsample(completed, mask).float()
         inside = dither(confine(sr, completed.float())) if consistent else sr.clamp(0, 1)
         return torch.where(sr.isinf(), torch.nan, inside)
@@ -117,7 +119,7 @@ class FaceHallucinator(nn.Module):
             ``completed`` (S, N, 3, 16, 16) and ``sr`` (S, N, 3, 128, 128).
         """
         completed = self.sample_completions(lr, mask, noise)
-        return {"completed": completed, "sr": torch.stack([self._finish(one, mask, True) for one in completed])}
+        return {"completed": completed, "sr": torch.stack([self.finish(one, mask, True) for one in completed])}
 
     def sample_completions(self, lr: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         """The completed small faces of :meth:`sample`.

@@ -42,9 +42,12 @@ class Uncertainty(nn.Module):
         """Return ``lr_std`` (N, 3, h, w), 0 where known, and ``sr_std`` (N, 1, H, W), one for all three channels."""
         posterior, unlikely = self.posterior(inpainter, lr, mask)
         low = (self.small_features(posterior, unlikely) @ self.small).exp() * mask
+        return {"lr_std": low, "sr_std": self.enlarged(posterior, unlikely, mask, sr)}
+
+    def enlarged(self, posterior: Tensor, unlikely: Tensor, mask: Tensor, sr: Tensor) -> Tensor:
+        """``sr_std`` (N, 1, H, W) from what :meth:`posterior` returns."""
         weights = self.large[hidden(mask, sr)[:, 0].long()]
-        high = (self.large_features(posterior, unlikely, sr) * weights).sum(-1).exp()
-        return {"lr_std": low, "sr_std": high[:, None]}
+        return (self.large_features(posterior, unlikely, sr) * weights).sum(-1).exp()[:, None]
 
     def stretch(self, inpainter: nn.Module, lr: Tensor, mask: Tensor) -> Tensor:
         """By how much deviations drawn from the posterior are to be multiplied, (N, C, h, w)."""

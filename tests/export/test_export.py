@@ -24,6 +24,7 @@ SMALL = {
     "VDSR": dict(channels=4, num_blocks=3),
     "FSRCNN": dict(channels=4, map_channels=4, num_blocks=1),
 }
+EXAMPLE = {"lr": torch.rand(3, 3, 16, 16), "mask": torch.zeros(3, 1, 16, 16)}
 TINY = dict(type="EncoderDecoder", channels=(4, 4, 4, 4), decoder_channels=(4, 4, 4))
 
 
@@ -66,7 +67,7 @@ def need_onnx():
 @pytest.mark.parametrize("name", UPSAMPLERS.names())
 def test_every_upsampler_is_exported_exactly_in_both_formats(name, faces, tmp_path):
     model = pipeline(name)
-    program = trace(graph(model))
+    program = trace(graph(model), EXAMPLE)
     run = torch.no_grad()(program.module())
     found = agreement(model, run, faces)
     assert found.largest < 1e-5
@@ -84,7 +85,7 @@ def test_every_inpainter_is_exported_or_says_why_not(name, faces):
         with pytest.raises(OfhkitError, match=f"{name} cannot be exported: {reason}"):
             graph(model)
         return
-    assert agreement(model, torch.no_grad()(trace(graph(model)).module()), faces).largest < 1e-5
+    assert agreement(model, torch.no_grad()(trace(graph(model), EXAMPLE).module()), faces).largest < 1e-5
 
 
 def test_what_lies_under_the_hole_is_not_seen_and_marks_are_binary(faces):

@@ -1,8 +1,11 @@
 """Two methods that need no training: a small random network and Telea with bicubic."""
 
+import os
+import shutil
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,49 @@ from picture_maker import write_pictures
 
 from ofhkit.registry import HALLUCINATORS
 from ofhkit.restoration.page import Method, installed_methods
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed ('ofhkit[browser]')")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """Folder of installed npm packages: ``$OFHKIT_NPM``, or ``node_modules`` of the checkout."""
+    folder = Path(os.environ.get("OFHKIT_NPM", "node_modules"))
+    if not folder.is_dir():
+        pytest.skip("no npm packages: npm install onnxruntime-web axe-core, and name their folder in OFHKIT_NPM")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def axe(npm):
+    """Ask axe what is wrong with a page: a list of (rule, first element)."""
+    script = (npm / "axe-core" / "axe.min.js").read_text("utf-8")
+
+    def violations(page):
+        page.evaluate(script)
+        return [(found["id"], found["nodes"][0]["html"]) for found in page.evaluate("axe.run()")["violations"]]
+
+    return violations
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,16 @@ from ofhkit.restoration.page.uploads import MAX_BYTES
 from ofhkit.restoration.pictures import VIDEOS
 from ofhkit.runtime.files import asset
 
-__all__ = ["EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "open_example", "open_file", "read_upload"]
+__all__ = ["EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "example_hole", "open_example", "open_file", "read_upload"]
 
 MEMORY = 900_000_000  # bytes that all pictures that are worked on at a time may take
 MAX_SIDE = 4000  # a larger picture is shrunk first, to keep the page quick
-RENDERED = (0, 3, 5, 9, 12)
+RENDERED = (15, 13, 19, 21, 25)
 EXAMPLES = ("Astronaut", *(f"Rendered {i + 1}" for i in range(len(RENDERED))))
+HOLES = (  # of the examples: how thick a line of which points
+    (30, (40, 59), (92, 59)), (30, (46, 100), (84, 100)), (9, (14, 30), (58, 44), (70, 84), (116, 104)),
+    (48, (64, 70)), (36, (32, 50), (32, 84)), (11, (20, 104), (44, 40), (66, 100), (88, 40), (106, 96)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,17 @@ def open_example(name: str) -> Opened:
     face, landmarks, _ = render_face(0, "test", RENDERED[number - 1])
     face = np.ascontiguousarray(face.transpose(1, 2, 0))
     return Opened(f"rendered_{number}", face, none, landmarks, ("rendered: this person does not exist",))
+
+
+def example_hole(name: str) -> np.ndarray:
+    """What is hidden of an example to begin with: (128, 128) bool.
+
+    >>> int(example_hole('Astronaut').sum() / 64) < 63
+    True
+    """
+    thickness, *points = HOLES[EXAMPLES.index(name)]
+    line = np.array(points, np.int32)
+    return cv2.polylines(np.zeros((128, 128), np.uint8), [line], False, 1, thickness).astype(bool)
 
 
 def read_upload(path: Path, label: str, memory: int) -> Picture:

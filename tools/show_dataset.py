@@ -26,11 +26,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("faces.png"), metavar="FILE.png")
     args = parser.parse_args()
 
-    import numpy as np
+    import torch
+    from matplotlib import colormaps
+    from torchvision.utils import draw_keypoints, draw_segmentation_masks, make_grid
 
     from ofhkit.data.packed import PackedFaces
     from ofhkit.errors import OfhkitError
-    from ofhkit.functional.images import contact_sheet, write_png
+    from ofhkit.functional.face_labels import PARSING_LABELS
+    from ofhkit.functional.images import write_png
     from ofhkit.rendering import SyntheticFaces
 
     if args.source == "synthetic":
@@ -48,11 +51,21 @@ def main() -> None:
     items = [data[i] for i in rows]
     if args.parsing and "parsing" not in items[0]:
         raise OfhkitError(f"{args.source} has no parsing labels; leave --parsing out")
-    faces, landmarks, parsing = (
-        np.stack([np.asarray(item[key]) for item in items]) if wanted else None
-        for key, wanted in (("hr", True), ("landmarks", args.landmarks), ("parsing", args.parsing))
-    )
-    print(write_png(args.out, contact_sheet(faces, args.columns, args.scale, landmarks, parsing)))
+    colors = [tuple(round(255 * band) for band in color) for color in colormaps["tab20"].colors[: len(PARSING_LABELS)]]
+    cells = []
+    for item in items:
+        face = torch.as_tensor(item["hr"])
+        drawn = [face, face] if args.landmarks or args.parsing else [face]
+        if args.parsing:
+            masks = torch.as_tensor(item["parsing"]) == torch.arange(len(PARSING_LABELS))[:, None, None]
+            drawn[1] = draw_segmentation_masks(face, masks, alpha=0.55, colors=colors)
+        drawn = [image.repeat_interleave(args.scale, 1).repeat_interleave(args.scale, 2) for image in drawn]
+        if args.landmarks:
+            points = (torch.as_tensor(item["landmarks"]) + 0.5) * args.scale - 0.5
+            drawn[1] = draw_keypoints(drawn[1], points[None], colors="white", radius=max(1, args.scale // 2))
+        cells += drawn
+    sheet = make_grid(torch.stack(cells), args.columns, padding=0, pad_value=255)
+    print(write_png(args.out, sheet.permute(1, 2, 0).numpy()))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ class Writer:
             if photo:
                 self._save(f"faces/{name}_{i}.png", face.sr if face.filled is None else face.filled)
             if face.samples is not None:
-                sheet = contact_sheet(np.concatenate([face.sr[None], face.samples]).transpose(0, 3, 1, 2), columns=4)
+                sheet = contact_sheet(np.concatenate([face.sr[None], face.samples]), columns=4)
                 self._save(f"samples/{name}_{i}.png", sheet)
             if face.uncertainty is not None:
                 self._save(f"uncertainty/{name}_{i}.png", draw_uncertainty(face.uncertainty, face.invented))

@@ -41,8 +41,7 @@ def main() -> None:
     from ofhkit.functional.images import write_png
     from ofhkit.ops import device_name
     from ofhkit.runtime.files import atomic_write
-    from ofhkit.zoo import load_completer, load_model
-    from ofhkit.zoo.completer import COMPLETER, save_completer
+    from ofhkit.zoo import COMPLETER, load_completer, load_model, save_completer
 
     if args.command == "fit":
         if args.out is None:

@@ -6,17 +6,6 @@ from ofhkit.export.graph import PRECISIONS, graph
 from ofhkit.export.web import export_web
 
 __all__ = [
-    "FORMATS",
-    "PRECISIONS",
-    "Agreement",
-    "Exported",
-    "Sample",
-    "agreement",
-    "export",
-    "export_web",
-    "graph",
-    "load_exported",
-    "sample",
-    "throughput",
-    "write",
-]
+    "FORMATS", "PRECISIONS", "Agreement", "Exported", "Sample", "agreement", "export", "export_web", "graph",
+    "load_exported", "sample", "throughput", "write",
+]  # fmt: skip

@@ -5,18 +5,6 @@ from ofhkit.metrics.image_quality import LPIPS, LRPSNR, PSNR, PSNRY, SSIM, SSIMY
 from ofhkit.metrics.semantics import NRMSE, Identity, LabelIoU, LandmarkError, ParsingIoU
 
 __all__ = [
-    "LPIPS",
-    "LRPSNR",
-    "NRMSE",
-    "PSNR",
-    "PSNRY",
-    "SSIM",
-    "SSIMY",
-    "VIF",
-    "Consistency",
-    "Identity",
-    "LabelIoU",
-    "LandmarkError",
-    "ParsingIoU",
-    "PerImageMetric",
-]
+    "LPIPS", "LRPSNR", "NRMSE", "PSNR", "PSNRY", "SSIM", "SSIMY", "VIF", "Consistency", "Identity", "LabelIoU",
+    "LandmarkError", "ParsingIoU", "PerImageMetric",
+]  # fmt: skip

@@ -113,10 +113,14 @@ class Fitted(nn.Module, ABC):
             raise OfhkitError(f"{type(self).__name__} has seen no face; call partial_fit(lr, hr) first")
         return self._sums
 
-    def _require_fit(self) -> None:
+    def _require_fit(self, faces: Tensor | None = None, size: torch.Size | None = None) -> None:
+        """Refuse to answer before the fit, or ``faces`` (N, *size) of another size than it was fitted to."""
+        name = type(self).__name__
         if not self._fitted:
+            raise OfhkitError(f"{name} is not fitted; call partial_fit and finalise, or load a fitted checkpoint")
+        if faces is not None and faces.shape[1:] != size:
             raise OfhkitError(
-                f"{type(self).__name__} is not fitted; call partial_fit and finalise, or load a fitted checkpoint"
+                f"{name} was fitted to faces {tuple(size)}, got {tuple(faces.shape[1:])}; fit it to faces of this size"
             )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
+from ofhkit.functional.image_quality import enlarge_mask
 
 __all__ = ["COVERED", "INTERVAL", "Uncertainty", "calibrated", "hidden", "noise"]
 
@@ -90,8 +91,7 @@ def noise(samples: int, shape: tuple[int, ...], generator: torch.Generator) -> T
 
 def hidden(mask: Tensor, sr: Tensor) -> Tensor:
     """(N, 1, H, W) bool: pixels of the large face that stem from occluded ones."""
-    scale = sr.shape[-1] // mask.shape[-1]
-    return (mask > 0.5).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return enlarge_mask(mask, sr) > 0.5
 
 
 def calibrated(model: nn.Module) -> Uncertainty:

@@ -24,27 +24,8 @@ from ofhkit.ops.twins import (
 from ofhkit.ops.upsample_conv import UpsampleConv2d, set_implementation, upsample_conv2d
 
 __all__ = [
-    "UPSAMPLED_COPIES",
-    "Conv3x3",
-    "FastConv2d",
-    "FusedDecoderBlock",
-    "FusedHead",
-    "FusedNetwork",
-    "FusedResidualBlock",
-    "FusedTrunk",
-    "MatmulConv2d",
-    "UpsampleConv2d",
-    "UpsampledBatchNorm2d",
-    "WithEnlargement",
-    "WithMask",
-    "affine",
-    "device_name",
-    "fold",
-    "fold_skip",
-    "fuse",
-    "norm_relu_upsample",
-    "set_implementation",
-    "signed_range",
-    "upsample_conv2d",
-    "upsampling_head",
-]
+    "UPSAMPLED_COPIES", "Conv3x3", "FastConv2d", "FusedDecoderBlock", "FusedHead", "FusedNetwork", "FusedResidualBlock",
+    "FusedTrunk", "MatmulConv2d", "UpsampleConv2d", "UpsampledBatchNorm2d", "WithEnlargement", "WithMask", "affine",
+    "device_name", "fold", "fold_skip", "fuse", "norm_relu_upsample", "set_implementation", "signed_range",
+    "upsample_conv2d", "upsampling_head",
+]  # fmt: skip

@@ -69,6 +69,6 @@ class Outcome:
     mask: Mask | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
-    problem: str = ""
     pixels: np.ndarray | None = None
     untouched: bool = False
+    problem: str = ""

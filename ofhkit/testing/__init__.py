@@ -24,20 +24,9 @@ from ofhkit.testing.parts import (
 )
 
 __all__ = [
-    "ContractError",
-    "check",
-    "check_dataset",
-    "check_degradation",
-    "check_discriminator",
-    "check_hallucinator",
-    "check_hook",
-    "check_inpainter",
-    "check_loss",
-    "check_metric",
-    "check_prior",
-    "check_stage",
-    "check_upsampler",
-]
+    "ContractError", "check", "check_dataset", "check_degradation", "check_discriminator", "check_hallucinator",
+    "check_hook", "check_inpainter", "check_loss", "check_metric", "check_prior", "check_stage", "check_upsampler",
+]  # fmt: skip
 
 
 def check(role: str, component: Any, **options: Any) -> None:

@@ -1,30 +1,37 @@
-"""Pipelines by name: the weights that ship with the package, any file of ours.
+"""Pipelines by name, and the inpainter of photographs: the weights that ship with the package, any file of ours.
 
 A release is one safetensors file under ``ofhkit/assets/zoo``. Its header holds all that using it needs: the components'
 configurations, scale, the template that faces are aligned to, what it was trained on, its scores and its licence.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
 
 from ofhkit.errors import OfhkitError, did_you_mean
 from ofhkit.functional.alignment import DEFAULT_TEMPLATE
 from ofhkit.models.inference import faster
 from ofhkit.models.pipeline import FaceHallucinator
+from ofhkit.registry import INPAINTERS
 from ofhkit.runtime.devices import pick_device
 from ofhkit.runtime.files import ASSETS
 from ofhkit.runtime.progress import log
-from ofhkit.zoo.completer import completer_for, load_completer
 from ofhkit.zoo.pipeline_file import open_pipeline
-from ofhkit.zoo.weights import MODEL
+from ofhkit.zoo.weights import MODEL, check_finite, load_strictly, load_weights, save_weights
 
-__all__ = ["DEFAULT_MODEL", "completer_for", "find_weights", "load_completer", "load_model", "zoo"]
+__all__ = [
+    "COMPLETER", "DEFAULT_MODEL", "completer_for", "find_weights", "load_completer", "load_model", "save_completer",
+    "zoo",
+]  # fmt: skip
 
 FOLDER = ASSETS / "zoo"
 DEFAULT_MODEL = "ofhnet-plus"
 SUFFIX = ".safetensors"
+COMPLETER = ASSETS / "photographs.safetensors"
+"""The inpainter that fills the holes of photographs at 128x128."""
 
 
 def zoo() -> dict[str, Path]:
@@ -86,3 +93,40 @@ def load_model(
         log.info(f"{model.info['name']}: {header['licence']}")
     model = model.to(pick_device(device) if isinstance(device, str) else device).eval()
     return cast(FaceHallucinator, faster(model)) if fuse else model
+
+
+def load_completer(path: str | Path = COMPLETER, device: str | torch.device = "auto") -> nn.Module:
+    """Load the inpainter of 128x128 faces; the licence of its weights is printed in one line.
+
+    Raises:
+        OfhkitError: no such file, not one of ours, no inpainter, or tensors that do not fit it.
+    """
+    tensors, header = load_weights(path)
+    config = header.get("inpainter")
+    if not isinstance(config, dict) or config.get("type") not in INPAINTERS.names():
+        raise OfhkitError(f"{path} holds no inpainter of photographs; make one with tools/photographs.py train")
+    try:
+        network = INPAINTERS.build(config)
+        load_strictly(network, tensors, str(path))
+    except (OfhkitError, RuntimeError, TypeError, ValueError) as error:
+        raise OfhkitError(f"{path}: its header cannot be used: {error}") from None
+    if header.get("licence"):
+        log.info("%s", f"{Path(path).stem}: {header['licence']}")
+    return network.to(pick_device(device) if isinstance(device, str) else device).eval()
+
+
+def completer_for(model: nn.Module, device: str | torch.device = "auto") -> nn.Module | None:
+    """Load the inpainter that ships for a model's photographs; None for a model that is free to use.
+
+    It was fitted to photographs and is for research only, as the models of photographs are; a model whose licence
+    allows more does not bring it along unasked.
+    """
+    licence = getattr(model, "info", {}).get("licence")
+    return None if licence and not licence.startswith("non-commercial") else load_completer(device=device)
+
+
+def save_completer(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], **header: str) -> Path:
+    """Write an inpainter with its configuration; floats are kept in 16 bits."""
+    small = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    check_finite(small, f"{path} in 16 bits")
+    return save_weights(path, small, {"inpainter": dict(config), **header})

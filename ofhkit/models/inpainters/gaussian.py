@@ -117,12 +117,7 @@ class GaussianInpainter(Fitted):
 
     def _read(self, lr: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Check that faces fit; which of their numbers are hidden (N, D), and the mean (D,)."""
-        self._require_fit()
-        if lr.shape[1:] != self.mean.shape:
-            raise OfhkitError(
-                f"GaussianInpainter was fitted to faces {tuple(self.mean.shape)}, got {tuple(lr.shape[1:])}; "
-                "fit it to faces of this size"
-            )
+        self._require_fit(lr, self.mean.shape)
         return (mask > 0.5).expand_as(lr).flatten(1), self.mean.flatten().to(self.precision)
 
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:

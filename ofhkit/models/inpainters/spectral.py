@@ -171,12 +171,7 @@ class SpectralInpainter(Fitted):
         return self._add_low(scaled, *low)
 
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
-        self._require_fit()
-        if lr.shape[1:] != self.noise.shape:
-            raise OfhkitError(
-                f"SpectralInpainter was fitted to faces {tuple(self.noise.shape)}, got {tuple(lr.shape[1:])}; "
-                "fit it to faces of this size"
-            )
+        self._require_fit(lr, self.noise.shape)
         hidden = mask > 0.5
         with no_autocast(lr.device):
             x = torch.where(hidden, 0.5, lr).to(self.wide_noise) - 0.5

@@ -14,16 +14,6 @@ from ofhkit.models.losses.terms import (
 )
 
 __all__ = [
-    "AdversarialLoss",
-    "CompletionLoss",
-    "HingeLoss",
-    "LPIPSLoss",
-    "LandmarkLoss",
-    "LossTerm",
-    "PSNRLoss",
-    "ParsingLoss",
-    "PixelLoss",
-    "RelativisticLoss",
-    "SSIMLoss",
-    "SemanticStructureLoss",
-]
+    "AdversarialLoss", "CompletionLoss", "HingeLoss", "LPIPSLoss", "LandmarkLoss", "LossTerm", "PSNRLoss",
+    "ParsingLoss", "PixelLoss", "RelativisticLoss", "SSIMLoss", "SemanticStructureLoss",
+]  # fmt: skip

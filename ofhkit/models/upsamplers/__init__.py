@@ -11,14 +11,6 @@ from ofhkit.models.upsamplers.urdgn import URDGN
 from ofhkit.models.upsamplers.vdsr import VDSR
 
 __all__ = [
-    "FSRCNN",
-    "URDGN",
-    "VDSR",
-    "Bicubic",
-    "FittedUpsampler",
-    "LinearUpsampler",
-    "MeanFace",
-    "PositionPatch",
-    "ResidualUpsampler",
-    "TrunkUpsampler",
-]
+    "FSRCNN", "URDGN", "VDSR", "Bicubic", "FittedUpsampler", "LinearUpsampler", "MeanFace", "PositionPatch",
+    "ResidualUpsampler", "TrunkUpsampler",
+]  # fmt: skip

@@ -137,12 +137,7 @@ class LinearUpsampler(Fitted):
         return parts.permute(2, 3, 0, 4, 1, 5).reshape(blocks.shape[1], channels, height, -1)
 
     def forward(self, completed: Tensor) -> Tensor:
-        self._require_fit()
-        if completed.shape[1:] != self.mean_lr.shape:
-            raise OfhkitError(
-                f"LinearUpsampler was fitted to faces {tuple(self.mean_lr.shape)}, got {tuple(completed.shape[1:])}; "
-                "fit it to faces of this size"
-            )
+        self._require_fit(completed, self.mean_lr.shape)
         with no_autocast(completed.device):
             delta = completed.to(self.mean_lr.dtype) - self.mean_lr
             if not self.mirror:

@@ -17,6 +17,7 @@ from ofhkit.ops.upsample_conv import IMPLEMENTATIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PRIOR = sorted((CONFIGS / "gaussian").glob("*.py"))
+RIVALS = sorted((CONFIGS / "rivals").glob("*.py"))
 METHODS = sorted(CONFIGS.glob("*_celeba.py"))
 SYNTHETIC = sorted(CONFIGS.glob("*_synthetic.py"))
 
@@ -36,7 +37,7 @@ def test_the_papers_six_methods_and_ours_are_celeba_configs():
     assert {p.stem for p in METHODS} >= papers | {"ofhnet_plus_celeba", "ofhnet_plus_perceptual_celeba"}
 
 
-@pytest.mark.parametrize("path", [*METHODS, *PRIOR], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*METHODS, *PRIOR, *RIVALS], ids=lambda p: p.stem)
 def test_what_a_run_stores_can_be_read_again(path, tmp_path):
     """With every component's defaults written out; none of their names may be taken for a section's."""
     config = load_config(path)
@@ -46,7 +47,7 @@ def test_what_a_run_stores_can_be_read_again(path, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC, *PRIOR], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*METHODS, *SYNTHETIC, *PRIOR, *RIVALS], ids=lambda p: p.stem)
 def test_every_method_loads_and_says_its_command(path):
     config = load_config(path)
     assert f"python tools/train.py configs/{path.relative_to(CONFIGS)}" in path.read_text()

@@ -13,7 +13,7 @@ from ofhkit.registry import DEGRADATIONS
 
 KEYS = (
     "sr", "hr", "lr", "lr_gt", "lr_filled", "completed", "mask", "landmarks", "parsing", "fake_logits", "real_logits",
-    "landmark_prior", "predicted_landmarks", "parsing_logits", "index", "hr_landmarks",
+    "landmark_prior", "predicted_landmarks", "parsing_logits", "index", "hr_landmarks", "coarse", "heatmaps",
 )  # fmt: skip
 
 
@@ -57,6 +57,8 @@ def sample_batch(count: int = 2) -> dict[str, Tensor]:
         "predicted_landmarks": batch["landmarks"] + 1,
         "hr_landmarks": batch["landmarks"],
         "parsing_logits": torch.randn(count, 16, 128, 128, generator=random),
+        "coarse": batch["hr"] + 0.2,
+        "heatmaps": torch.rand(count, 68, 64, 64, generator=random),
     }
 
 

@@ -29,7 +29,16 @@ def check_loss(term: Any) -> None:
     needs = list(inspect.signature(term.forward).parameters)
     for key in needs:
         require(key in KEYS, f"{name}: forward takes {key!r}, which is no batch key; {did_you_mean(key, KEYS)}")
-    made = ("sr", "lr_filled", "fake_logits", "real_logits", "predicted_landmarks", "parsing_logits")
+    made = (
+        "sr",
+        "lr_filled",
+        "fake_logits",
+        "real_logits",
+        "predicted_landmarks",
+        "parsing_logits",
+        "coarse",
+        "heatmaps",
+    )
     given = {key: batch[key].clone().requires_grad_() if key in made else batch[key] for key in needs}
     value = term(**given)
     require(value.shape == () and value.isfinite(), f"{name}: returns {value}, expected a finite scalar")

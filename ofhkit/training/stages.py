@@ -203,7 +203,8 @@ class UpsamplerStage(Stage):
                     batch["fake_logits"] = self.discriminator(batch["sr"])
                 if self.true_landmarks is not None:
                     batch["hr_landmarks"] = self.true_landmarks(batch["index"], batch["mirrored"])
-                available = {**batch, "landmark_prior": self.landmark_prior}
+                side = getattr(self.network, "side", {})  # what an upsampler makes on its way
+                available = {**batch, **side, "landmark_prior": self.landmark_prior}
                 terms = {name: term.evaluate(available) for name, term in self.losses.items()}
                 total = sum(self.losses[name].weight * value for name, value in terms.items())
             if self.adversarial is not None and self.steps % _SHARE_INTERVAL == 0:

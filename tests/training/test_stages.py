@@ -101,6 +101,14 @@ def test_without_discriminator_it_is_regression():
     assert log["pixel"] == log["total"]
 
 
+def test_losses_read_what_an_upsampler_makes_on_its_way():
+    upsampler = dict(type="FSRNet", channels=4, prior_channels=8, stacks=1, num_blocks=1)
+    losses = dict(pixel=dict(type="PixelLoss"), coarse=dict(type="CoarseLoss"), heat=dict(type="HeatmapLoss"))
+    stage = built({**FSRCNN, "upsampler": upsampler, "losses": losses})
+    log = stage.step(batch() | {"landmarks": torch.full((len(batch()["hr"]), 68, 2), 60.0)}, optimizers(stage))
+    assert log["total"] == pytest.approx(sum(log[name] for name in losses).item())
+
+
 @pytest.mark.parametrize("moves", [(True, False), (False, True)])
 def test_a_margin_decides_who_moves(monkeypatch, moves):
     stage, margins = built(OFHNET, margin=0.2), []

@@ -4,7 +4,10 @@ from ofhkit.models.losses.adversarial import AdversarialLoss, HingeLoss, Relativ
 from ofhkit.models.losses.perceptual import LPIPSLoss
 from ofhkit.models.losses.semantic_structure import SemanticStructureLoss
 from ofhkit.models.losses.terms import (
+    CoarseLoss,
     CompletionLoss,
+    HeatmapLoss,
+    L1Loss,
     LandmarkLoss,
     LossTerm,
     ParsingLoss,
@@ -14,6 +17,7 @@ from ofhkit.models.losses.terms import (
 )
 
 __all__ = [
-    "AdversarialLoss", "CompletionLoss", "HingeLoss", "LPIPSLoss", "LandmarkLoss", "LossTerm", "PSNRLoss",
-    "ParsingLoss", "PixelLoss", "RelativisticLoss", "SSIMLoss", "SemanticStructureLoss",
+    "AdversarialLoss", "CoarseLoss", "CompletionLoss", "HeatmapLoss", "HingeLoss", "L1Loss", "LPIPSLoss",
+    "LandmarkLoss", "LossTerm", "PSNRLoss", "ParsingLoss", "PixelLoss", "RelativisticLoss", "SSIMLoss",
+    "SemanticStructureLoss",
 ]  # fmt: skip

@@ -69,6 +69,14 @@ class PixelLoss(LossTerm):
 
 
 @LOSSES.register_module()
+class L1Loss(LossTerm):
+    """Mean absolute error of the hallucinated face, in [0, 1] units; SPARNet's loss."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return F.l1_loss(sr, hr)
+
+
+@LOSSES.register_module()
 class PSNRLoss(LossTerm):
     """The negative PSNR in dB, a mean over images: what tables show is what is optimised.
 
@@ -102,6 +110,26 @@ class LandmarkLoss(LossTerm):
 
     def forward(self, predicted_landmarks: Tensor, landmarks: Tensor, hr: Tensor) -> Tensor:
         return F.mse_loss(predicted_landmarks / hr.shape[-1], landmarks / hr.shape[-1])
+
+
+@LOSSES.register_module()
+class CoarseLoss(LossTerm):
+    """Mean squared error of FSRNet's coarse face (Chen et al., CVPR 2018, Eq. 6, first term), in [0, 1] units."""
+
+    def forward(self, coarse: Tensor, hr: Tensor) -> Tensor:
+        return F.mse_loss(coarse, hr)
+
+
+@LOSSES.register_module()
+class HeatmapLoss(LossTerm):
+    """Mean squared error of landmark heat maps, (N, 68, H, W), against Gaussians of one pixel around the points."""
+
+    def forward(self, heatmaps: Tensor, landmarks: Tensor, hr: Tensor) -> Tensor:
+        height, width = heatmaps.shape[-2:]
+        x, y = (landmarks.to(heatmaps)[..., None] * (width / hr.shape[-1])).unbind(-2)  # each (N, 68, 1)
+        columns, rows = (torch.arange(n, device=heatmaps.device) for n in (width, height))
+        across, down = torch.exp(-((columns - x) ** 2) / 2), torch.exp(-((rows - y) ** 2) / 2)
+        return F.mse_loss(heatmaps, down[..., :, None] * across[..., None, :])
 
 
 @LOSSES.register_module()

@@ -41,7 +41,7 @@ STANDARD = {
     "lr_psnr": dict(type="LRPSNR"),
     "consistency": dict(type="Consistency"),
 }
-ALL = {**STANDARD, "vif": dict(type="VIF")}
+ALL = {**STANDARD, "vif": dict(type="VIF"), "kid": dict(type="KID")}
 GROUPS = {"quick": QUICK, "standard": tuple(STANDARD), "all": tuple(ALL)}
 
 

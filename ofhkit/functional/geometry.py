@@ -54,12 +54,16 @@ def nrmse(pred: Tensor, target: Tensor, normaliser: str = "outer_eyes", selected
 
 
 def iou(
-    pred_labels: Tensor, target_labels: Tensor, num_classes: int, ignore: int | None = None, mask: Tensor | None = None
+    pred_labels: Tensor,
+    target_labels: Tensor,
+    num_classes: int,
+    ignore: int | list[int] | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Intersection over union, averaged over the classes that occur in either map of an image.
 
     Args:
-        ignore: a class that is left out of the average (its pixels still count as errors of other classes).
+        ignore: classes that are left out of the average (their pixels still count as errors of other classes).
         mask: look only at pixels where it is 1; an image without any class left gives NaN.
 
     Shape:

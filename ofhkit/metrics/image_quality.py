@@ -9,12 +9,13 @@ from ofhkit.errors import OfhkitError
 from ofhkit.functional.image_quality import pool_ssim, psnr, ssim, ssim_map
 from ofhkit.functional.masks import paste
 from ofhkit.functional.resample import downsample_cubic
+from ofhkit.functional.statistics import kernel_distances
 from ofhkit.functional.vif import vif
 from ofhkit.metrics.base import PerImageMetric, regions
-from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
+from ofhkit.models.losses.perceptual import alexnet_features, lpips_maps, pool_lpips
 from ofhkit.registry import METRICS
 
-__all__ = ["LPIPS", "LRPSNR", "PSNR", "PSNRY", "SSIM", "SSIMY", "VIF", "Consistency"]
+__all__ = ["KID", "LPIPS", "LRPSNR", "PSNR", "PSNRY", "SSIM", "SSIMY", "VIF", "Consistency"]
 
 
 @METRICS.register_module()
@@ -80,6 +81,26 @@ class LPIPS(PerImageMetric):
     def measure(self, sr: Tensor, hr: Tensor, mask: Tensor) -> dict[str, Tensor]:
         maps = lpips_maps(sr, hr)
         return {name: pool_lpips(maps, hr, region) for name, region in regions("LPIPS", mask)}
+
+
+@METRICS.register_module()
+class KID(PerImageMetric):
+    """Kernel distance of the set of hallucinated faces to that of the true ones, times 1000, on AlexNet's features.
+
+    Not the KID of papers, whose features are InceptionV3's: compare it within a table only. It says nothing of single
+    faces: a face's own value is its part of the sum.
+    """
+
+    name, title, decimals, higher_is_better = "KID", "KID x1000 (AlexNet)", 2, False
+
+    def measure(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"KID": torch.stack((alexnet_features(sr), alexnet_features(hr)), 1)}  # (N, 2, 256), scored at the end
+
+    def compute_metrics(self, results: list[dict[str, Tensor]]) -> dict[str, float]:
+        pairs = {i: pair for batch in results for i, pair in zip(batch["index"].tolist(), batch["KID"])}
+        ours, theirs = torch.stack(list(pairs.values())).unbind(1)
+        parts = torch.from_numpy(1000 * kernel_distances(ours.numpy(), theirs.numpy()))
+        return super().compute_metrics([{"index": torch.tensor(list(pairs)), "KID": parts}])
 
 
 @METRICS.register_module()

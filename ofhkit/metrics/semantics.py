@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofhkit.functional.face_labels import EYES, MOUTH, NOSE
+from ofhkit.functional.face_labels import EYES, MOUTH, NOSE, PARSING_LABELS
 from ofhkit.functional.geometry import iou, nrmse
 from ofhkit.functional.image_quality import enlarge_mask
 from ofhkit.metrics.base import PerImageMetric, regions
@@ -21,6 +21,11 @@ from ofhkit.registry import METRICS, PRIORS
 __all__ = ["NRMSE", "Identity", "LabelIoU", "LandmarkError", "ParsingIoU"]
 
 _BACKGROUND = 0
+_LABELS = {
+    "eyes": ("left_eye", "right_eye"),
+    "nose": ("nose",),
+    "mouth": ("upper_lip", "inner_mouth", "lower_lip"),
+}
 _POINTS = {"eyes": EYES, "nose": NOSE, "mouth": MOUTH}
 
 
@@ -128,15 +133,21 @@ class ParsingIoU(PerImageMetric):
     """Label maps of the hallucinated against those of the true face: mean IoU of the classes in either.
 
     ``IoU`` counts the background as a class, ``IoU_parts`` leaves it out; ``IoU_hole`` and ``IoU_known`` are ``IoU``
-    inside and outside the hole.
+    inside and outside the hole; ``IoU_eyes``, ``IoU_nose`` and ``IoU_mouth`` that of the labels of a part, where the
+    parser's labels are the package's.
 
     Args:
         parser: component of role prior, or its configuration.
     """
 
     name, title, decimals, higher_is_better, headline = "IoU", "parsing IoU", 4, True, True
-    parts: ClassVar = {"IoU_parts": "IoU without background", "IoU_hole": "IoU in hole", "IoU_known": "IoU outside"}
-    optional = ("IoU_hole", "IoU_known", "IoU_parts")
+    parts: ClassVar = {
+        "IoU_parts": "IoU without background",
+        "IoU_hole": "IoU in hole",
+        "IoU_known": "IoU outside",
+        **{f"IoU_{part}": f"IoU of {part}" for part in _LABELS},
+    }
+    optional = tuple(parts)
 
     def __init__(self, parser: nn.Module | Mapping | None = None):
         super().__init__()
@@ -148,6 +159,10 @@ class ParsingIoU(PerImageMetric):
         classes = self.parse.channels
         large = enlarge_mask(mask, hr)
         values = {name: iou(pred, target, classes, mask=region) for name, region in regions("IoU", large)}
+        if classes == len(PARSING_LABELS):
+            for part, labels in _LABELS.items():
+                others = [i for i, label in enumerate(PARSING_LABELS) if label not in labels]
+                values[f"IoU_{part}"] = iou(pred, target, classes, ignore=others)
         return values | {"IoU_parts": iou(pred, target, classes, ignore=_BACKGROUND)}
 
 

@@ -13,8 +13,10 @@ from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.resample import downsample_cubic, upsample_bicubic
+from ofhkit.functional.statistics import kernel_distances
 from ofhkit.functional.vif import vif
 from ofhkit.metrics import (
+    KID,
     LPIPS,
     LRPSNR,
     NRMSE,
@@ -29,6 +31,7 @@ from ofhkit.metrics import (
     PerImageMetric,
 )
 from ofhkit.models.landmark_priors import FanZhou
+from ofhkit.models.losses.perceptual import alexnet_features
 from ofhkit.models.parsers import FaceParser
 from ofhkit.registry import METRICS
 
@@ -356,6 +359,45 @@ def test_works_inside_mmengines_evaluator():
     evaluator.process(data_samples=[outputs(1, seed=2, first=2)], data_batch=None)
     means = evaluator.evaluate(3)
     assert {"PSNR", "SSIM_hole", "LRPSNR", "Consistency"} <= set(means)
+
+
+def test_kid_is_the_papers_estimate_over_all_pairs():
+    x, y = np.random.default_rng(0).normal(size=(2, 7, 5))
+
+    def kernel(a, b):
+        return (a @ b / 5 + 1) ** 3
+
+    within = [np.mean([kernel(z[i], z[j]) for i in range(7) for j in range(7) if i != j]) for z in (x, y)]
+    expected = sum(within) - 2 * np.mean([kernel(a, b) for a in x for b in y])
+    assert kernel_distances(x, y).mean() == pytest.approx(expected)
+    with pytest.raises(OfhkitError, match="at least two faces"):
+        kernel_distances(x[:1], y[:1])
+
+
+def test_kid_is_of_the_whole_set_and_small_for_the_true_faces():
+    batches = outputs(3), outputs(3, seed=1, first=3)
+    scored = {"KID": run(KID(), *batches)["KID"]}
+    features = [torch.cat([alexnet_features(b[key]) for b in batches]).numpy() for key in ("sr", "hr")]
+    assert scored["KID"] == pytest.approx(1000 * kernel_distances(*features).mean(), rel=1e-5)
+    assert features[0].shape == (6, 256)
+    true = run(KID(), *({**b, "sr": b["hr"]} for b in batches))["KID"]
+    assert true < scored["KID"]
+    assert run(KID(), *batches, batches[0])["KID"] == pytest.approx(scored["KID"])  # an index that came twice
+
+
+def test_parsing_by_part_is_the_iou_of_its_labels():
+    def parse(face):  # 16 classes by the brightness of the first color
+        return nn.functional.one_hot((face[:, 0] * 15).round().long(), 16).movedim(-1, 1).float()
+
+    batch, metric = outputs(2), ParsingIoU(parser=nn.Module())
+    metric.parse.network = type("Parser", (nn.Module,), {"forward": lambda self, face: parse(face)})()
+    values = metric.measure(batch["sr"], batch["hr"], batch["mask"])
+    pred, target = ((batch[key][:, 0] * 15).round().numpy() for key in ("sr", "hr"))
+    for part, labels in {"eyes": (4, 5), "nose": (6,), "mouth": (7, 8, 9)}.items():
+        for i in range(2):
+            pairs = [(pred[i] == label, target[i] == label) for label in labels]
+            expected = np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs])
+            assert values[f"IoU_{part}"][i].item() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", METRICS.names())

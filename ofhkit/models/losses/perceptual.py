@@ -22,7 +22,7 @@ from ofhkit.models.losses.terms import LossTerm
 from ofhkit.registry import LOSSES
 from ofhkit.runtime.files import asset
 
-__all__ = ["LPIPSLoss", "lpips_maps", "pool_lpips"]
+__all__ = ["LPIPSLoss", "alexnet_features", "lpips_maps", "pool_lpips"]
 
 _SMALLEST = 32  # AlexNet's last pooling has nothing left to pool below
 
@@ -62,6 +62,14 @@ def lpips_maps(sr: Tensor, hr: Tensor) -> list[Tensor]:
         with torch.no_grad():
             theirs = _features(network, hr)
         return [head((a - b).square()) for head, a, b in zip(network.lins, ours, theirs)]
+
+
+@torch.no_grad()
+def alexnet_features(images: Tensor) -> Tensor:
+    """What LPIPS's last layer sees, averaged over places: (N, 3, H, W) in [0, 1], H, W >= 32 -> (N, 256)."""
+    network = _network(images.device)
+    with no_autocast(images.device):
+        return network.net(network.scaling_layer(2 * images.float() - 1))[-1].mean((2, 3))
 
 
 def _features(network: nn.Module, images: Tensor) -> list[Tensor]:

@@ -77,7 +77,7 @@ def kernel_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Shape:
         (n, D) both, n >= 2 -> (n,).
 
-    >>> round(kernel_distances(np.eye(3), np.eye(3)).mean(), 4)  # below 0: unbiased
+    >>> round(float(kernel_distances(np.eye(3), np.eye(3)).mean()), 4)  # below 0: unbiased
     -0.9136
     """
     if len(first) != len(second) or len(first) < 2:

@@ -203,7 +203,7 @@ def test_options_are_literals_lists_or_strings(text, value):
 
 def test_defaults_are_written_out_so_that_a_change_of_them_is_a_change():
     model = complete(load_config(CONFIGS / "ofhnet_celeba.py").model, "model")
-    assert model["losses"]["adversarial"] == dict(type="AdversarialLoss", weight=0.0002, label_smoothing=0.0)
+    assert model["losses"]["adversarial"] == dict(type="AdversarialLoss", weight=0.0002, label_smoothing=0.0, r1=0.0)
     assert model["upsampler"]["channels"] == [256, 128, 64]
 
 

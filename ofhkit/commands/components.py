@@ -71,16 +71,11 @@ def list_components(role: str | None = None, sizes: bool = True) -> Iterator[Ent
             for key in registry.names():
                 component = registry.get(key)
                 size = _size(name, component) if sizes else ""
-                texts = _summary(component), _reference(component), _passage(component, "Differs from the paper")
+                own = inspect.getdoc(component) or ""
+                reference = _passage(component, "Reference:") or own.partition("\n")[0]
+                summary = " ".join(own.partition("\n\n")[0].split())
+                texts = summary, reference, _passage(component, "Differs from the paper")
                 yield Entry(name, key, plugins.origin(component), *texts, size)
-
-
-def _summary(component: Any) -> str:
-    return " ".join((inspect.getdoc(component) or "").partition("\n\n")[0].split())
-
-
-def _reference(component: Any) -> str:
-    return _passage(component, "Reference:") or (inspect.getdoc(component) or "").partition("\n")[0]
 
 
 def _passage(component: Any, start: str) -> str:

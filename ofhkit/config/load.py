@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import json
 import runpy
 from collections.abc import Iterable, Mapping
@@ -123,7 +124,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, Origins]:
     except Exception as error:
         raise OfhkitError(f"{path}: cannot be read as Python: {type(error).__name__}: {error}") from error
     values = {
-        k: copy.deepcopy(v) for k, v in names.items() if not k.startswith("_") and not callable(v) and not _is_module(v)
+        k: copy.deepcopy(v) for k, v in names.items() if not (k.startswith("_") or callable(v) or inspect.ismodule(v))
     }
     bases = names.get("_base_", [])
     if not isinstance(bases, str | list | tuple) or not all(isinstance(base, str) for base in bases):
@@ -160,10 +161,6 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _is_module(value: Any) -> bool:
-    return type(value).__name__ == "module"
 
 
 def _nest(dotted: str, value: Any) -> dict:

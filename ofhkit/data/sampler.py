@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -202,7 +201,10 @@ class Prefetcher:
         ready = None
         for batch in self._read():
             with torch.cuda.stream(self.side):
-                moved = {key: _to(value, self.device) for key, value in batch.items()}
+                moved = {
+                    key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
+                    for key, value in batch.items()
+                }
                 copied = torch.cuda.Event()
                 copied.record()
             if ready is not None:
@@ -219,10 +221,6 @@ class Prefetcher:
             if isinstance(value, Tensor):
                 value.record_stream(stream)
         return batch
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
 class DeviceCachedDataset(Dataset):

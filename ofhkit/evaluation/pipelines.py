@@ -100,7 +100,8 @@ def find_pipelines(
         if not folders:
             raise OfhkitError(f"nothing is trained under {work_dir}; train with ofhkit train CONFIG")
         found = [_load_run(folder, device) for folder in folders]
-    return named_apart(sorted(found, key=lambda p: _rank(p.method)))
+    ranks = {method: i for i, method in enumerate(PAPER_ORDER)}
+    return named_apart(sorted(found, key=lambda p: ranks.get(p.method, len(ranks))))
 
 
 def _folders(
@@ -166,10 +167,6 @@ def _load(file: Path, name: str, config: Any, device: str) -> Pipeline:
         plugin = f". It was trained with a plugin: --plugins {','.join(imports)}" if imports else ""
         raise OfhkitError(f"{which}{error}{plugin}") from None
     return Pipeline(model.info["method"], name, model, config, hashlib.sha256(file.read_bytes()).hexdigest())
-
-
-def _rank(method: str) -> int:
-    return PAPER_ORDER.index(method) if method in PAPER_ORDER else len(PAPER_ORDER)
 
 
 def named_apart(pipelines: Sequence[Pipeline]) -> list[Pipeline]:

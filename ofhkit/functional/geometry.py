@@ -11,19 +11,11 @@ from ofhkit.functional.face_labels import LEFT_EYE, RIGHT_EYE
 __all__ = ["NORMALISERS", "iou", "nrmse"]
 
 
-def _outer_eyes(points: Tensor) -> Tensor:
-    return (points[:, 36] - points[:, 45]).norm(dim=-1)
-
-
-def _pupils(points: Tensor) -> Tensor:
-    return (points[:, LEFT_EYE].mean(1) - points[:, RIGHT_EYE].mean(1)).norm(dim=-1)
-
-
-def _bbox(points: Tensor) -> Tensor:
-    return (points.amax(1) - points.amin(1)).norm(dim=-1)
-
-
-NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {"bbox": _bbox, "outer_eyes": _outer_eyes, "pupils": _pupils}
+NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "bbox": lambda points: (points.amax(1) - points.amin(1)).norm(dim=-1),
+    "outer_eyes": lambda points: (points[:, 36] - points[:, 45]).norm(dim=-1),
+    "pupils": lambda points: (points[:, LEFT_EYE].mean(1) - points[:, RIGHT_EYE].mean(1)).norm(dim=-1),
+}
 
 
 def nrmse(pred: Tensor, target: Tensor, normaliser: str = "outer_eyes", selected: Tensor | None = None) -> Tensor:

@@ -47,8 +47,8 @@ def cubic_matrix(size_in: int, size_out: int) -> np.ndarray:
     return matrix
 
 
-def _cubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:
-    x = np.abs(x)
+def _cubic(x: np.ndarray) -> np.ndarray:
+    x, a = np.abs(x), -0.5
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
@@ -73,11 +73,11 @@ def downsample_cubic(hr: Tensor, size: int = LR_SIZE) -> Tensor:
         )
     with no_autocast(hr.device):
         dtype = measuring_dtype(hr)
-        rows, columns = (_matrix(n, size, dtype, hr.device) for n in hr.shape[-2:])
+        rows, columns = (_shrinking(n, size, dtype, hr.device) for n in hr.shape[-2:])
         return (rows @ (hr.to(dtype) @ columns.mT)).to(hr.dtype)
 
 
-def _matrix(size_in: int, size_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _shrinking(size_in: int, size_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return constant(("cubic", size_in, size_out), lambda: cubic_matrix(size_in, size_out), dtype, device)
 
 
@@ -176,7 +176,7 @@ def _correction(sr: Tensor, lr: Tensor, shrink: tuple[Tensor, Tensor], enlarge: 
 def _matrices(sr: Tensor, lr: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """R and R+ for rows and columns."""
     sizes = list(zip(sr.shape[-2:], lr.shape[-2:]))
-    shrink = [constant(("cubic", *n), lambda n=n: cubic_matrix(*n), sr.dtype, sr.device) for n in sizes]
+    shrink = [_shrinking(*n, sr.dtype, sr.device) for n in sizes]
     enlarge = [
         constant(("cubic+", *n), lambda n=n: np.linalg.pinv(cubic_matrix(*n)), sr.dtype, sr.device) for n in sizes
     ]

@@ -8,6 +8,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from statistics import fmean
 from typing import Any, ClassVar
 
 import torch
@@ -174,11 +175,7 @@ class PerImageMetric(BaseMetric):
             for index, *values in zip(batch["index"].tolist(), *columns):
                 self.per_image[index] = {n: v for n, v in zip(names, values) if not math.isnan(v)}
         found = dict.fromkeys(name for values in self.per_image.values() for name in values)
-        return {name: _mean([v[name] for v in self.per_image.values() if name in v]) for name in found}
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+        return {name: fmean([v[name] for v in self.per_image.values() if name in v]) for name in found}
 
 
 def regions(name: str, mask: Tensor) -> Iterator[tuple[str, Tensor | None]]:

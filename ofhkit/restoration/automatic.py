@@ -87,7 +87,8 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
         part = labels[y : y + h, x : x + w] == label
         color = np.rint(np.median(rgb[y : y + h, x : x + w][part], axis=0))
         top, left = max(0, y - MARGIN), max(0, x - MARGIN)
-        away = _difference(rgb[top : y + h + MARGIN, left : x + w + MARGIN], color)  # of the block and what is round it
+        near = np.ascontiguousarray(rgb[top : y + h + MARGIN, left : x + w + MARGIN])  # the block and what is round it
+        away = cv2.absdiff(near, (*color.tolist(), 0)).max(-1)  # how far the farthest band is from the color's
         like = away <= 2 * ripple
         y, x = y - top, x - left
         rows, columns = (_longest(like[y : y + h + 1, x : x + w + 1].mean(axis) > 0.5) for axis in (1, 0))
@@ -98,11 +99,6 @@ def _blocks(rgb: np.ndarray, known: np.ndarray) -> list[list[int]]:
             box = box if tiny else _grown(box, away <= SMEARED)
             blocks.append([box[0] + top, box[1] + top, box[2] + left, box[3] + left])
     return blocks
-
-
-def _difference(rgb: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: how far the farthest band is from a color's."""
-    return cv2.absdiff(np.ascontiguousarray(rgb), (*color.tolist(), 0)).max(-1)
 
 
 def _stands_out(box: list[int], away: np.ndarray) -> bool:

@@ -58,12 +58,9 @@ def _find(given: str | Path, hidden: Sequence[Path]) -> list[Source]:
         paths, nothing = [p for p in matches if not p.is_dir()], "no file matches"
     else:
         return [Source(path)]  # reading says what is wrong with it
-    kept = [p for p in paths if not any(h == real or h in real.parents for real in (_real(p),) for h in hidden)]
+    real = [Path(os.path.realpath(p)) for p in paths]
+    kept = [p for p, r in zip(paths, real) if not any(h == r or h in r.parents for h in hidden)]
     return [Source(p) for p in kept] or [Source(Path(given), f"{given}: {nothing}")]
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
 
 
 def _is_picture(path: Path) -> bool:

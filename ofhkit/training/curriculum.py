@@ -153,7 +153,7 @@ def _find_or_run(stage: Stage, context: Context, name: str, options: Options, lo
     start = {"load_from": hashlib.sha256(Path(load_from).read_bytes()).hexdigest()} if load_from else {}
     spec = stage.spec(context) | start
     mark = digest(spec)
-    folder = _folder(options.work_dir, name, stage, mark)
+    folder = Path(options.work_dir) / (f"shared/{stage.name}-{mark}" if stage.shared else f"{name}/{stage.name}")
     wanted = options.stages is None or stage.name in options.stages
     with _locked(options.work_dir, folder):
         done = on_main(partial(_is_done, folder, mark, anew=options.fresh and wanted))
@@ -250,11 +250,6 @@ def _locked(work_dir: Path, folder: Path) -> AbstractContextManager:
         return nullcontext()
     lock = Path(work_dir) / ".locks" / f"{folder.parent.name}-{folder.name}"
     return file_lock(lock, waiting=lambda: log.info("another process is training %s; waiting for it", folder))
-
-
-def _folder(work_dir: Path, name: str, stage: Stage, mark: str) -> Path:
-    work_dir = Path(work_dir)
-    return work_dir / "shared" / f"{stage.name}-{mark}" if stage.shared else work_dir / name / stage.name
 
 
 def _digest_of(folder: Path) -> str | None:

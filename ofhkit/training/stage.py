@@ -120,7 +120,7 @@ class Stage(nn.Module, ABC):
     def needed(self, model: Mapping[str, Any]) -> bool:
         """Whether a pipeline configured so needs this stage: it has the component, and something in it to train."""
         part = model.get(self.trains)
-        return part is not None and has_parameters(ROLE_OF_KEY[self.trains].build(part))
+        return part is not None and any(p.requires_grad for p in ROLE_OF_KEY[self.trains].build(part).parameters())
 
     def core_seconds(self) -> float:
         """Processor time spent on it so far, of all threads and processes, in all sessions."""
@@ -191,11 +191,6 @@ def digest(spec: Mapping[str, Any]) -> str:
     True
     """
     return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def has_parameters(network: nn.Module) -> bool:
-    """Whether there is anything to train."""
-    return any(p.requires_grad for p in network.parameters())
 
 
 def freeze(network: nn.Module) -> nn.Module:

@@ -225,13 +225,9 @@ def _box(hidden: Tensor) -> tuple[slice, slice]:
 
 def opponent(images: Tensor, back: bool = False) -> Tensor:
     """Rotate RGB (N, 3, H, W) into lightness and two colors, or back: an orthonormal map."""
-    matrix = constant(("opponent",), _opponent, images.dtype, images.device)
-    return torch.einsum("ij,nihw->njhw" if back else "ij,njhw->nihw", matrix, images)
-
-
-def _opponent() -> np.ndarray:
     rows = np.array(OPPONENT, np.float64)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    matrix = constant(("opponent",), lambda: rows / np.linalg.norm(rows, axis=1)[:, None], images.dtype, images.device)
+    return torch.einsum("ij,nihw->njhw" if back else "ij,njhw->nihw", matrix, images)
 
 
 def transform(

@@ -79,9 +79,10 @@ def main() -> None:
         return
 
     def ranks() -> str:
-        counts = uncertainty.ranks(load_model(args.model[0], "cpu"), faces("test"))
+        counts = uncertainty.ranks(load_model(args.model[0], "cpu"), faces("test", large=True))
         atomic_write(args.out.parent / "pictures/prior_ranks.svg", uncertainty.draw_ranks(counts))
-        return prior.table(("rank", "share (%)"), [(i, f"{100 * c / counts.sum():.2f}") for i, c in enumerate(counts)])
+        shares = [[f"{100 * n / count.sum():.2f}" for n in count] for count in counts.values()]
+        return prior.table(("rank", *(f"{name} (%)" for name in counts)), list(zip(range(len(shares[0])), *shares)))
 
     def size() -> str:
         text, chart = prior.sizes(moments(), faces("val", large=True))

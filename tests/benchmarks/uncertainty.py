@@ -18,6 +18,8 @@ from ofhkit.models.uncertainty import COVERED, INTERVAL, Uncertainty, hidden, no
 __all__ = ["calibrate", "coverage", "draw_ranks", "ranks", "sheet", "spearman"]
 
 _BATCH = 25
+_LARGE = 100  # faces whose samples are enlarged
+RANKED = ("16x16", "128x128", "128x128, with what the enlargement misses as noise")
 _THIN = 5  # of the large face's pixels every fifth is fitted to
 _FLOOR = 3e-3  # added to errors before their logarithm is taken: less than a grey level
 
@@ -105,25 +107,45 @@ def _measures(parts: list[list[np.ndarray]]) -> list[str]:
 
 
 @torch.no_grad()
-def ranks(model: FaceHallucinator, faces: Faces, samples: int = 20) -> np.ndarray:
-    """How often the truth has each rank among the samples, at 16x16 in the hole: (samples + 1,) counts."""
+def ranks(model: FaceHallucinator, faces: Faces, samples: int = 20) -> dict[str, np.ndarray]:
+    """How often the truth has each rank among the samples, in the hole: (samples + 1,) counts.
+
+    At 16x16, on all faces; at 128x128, on the first ``_LARGE``; and there with noise added to every sample, as large as
+    what the enlargement misses of a complete face.
+    """
     generator = torch.Generator().manual_seed(0)
-    counts = torch.zeros(samples + 1, dtype=torch.int64)
-    for lr, mask in zip(faces.lr.split(_BATCH), faces.mask.split(_BATCH)):
+    counts = {name: torch.zeros(samples + 1, dtype=torch.int64) for name in RANKED}
+    for start, (lr, mask) in enumerate(zip(faces.lr.split(_BATCH), faces.mask.split(_BATCH))):
         random = noise(samples, tuple(lr.shape), generator)
         drawn = model.sample_completions(lr * (1 - mask), mask, random)
-        tie = torch.rand(lr.shape, generator=generator)  # where clamping made some equal
-        below, equal = (drawn < lr).sum(0), (drawn == lr).sum(0)
-        rank = below + (tie * (equal + 1)).long().clamp(max=samples)
-        counts += rank[(mask > 0.5).expand_as(lr)].bincount(minlength=samples + 1)
-    return counts.numpy()
+        counts[RANKED[0]] += _rank(drawn, lr, mask > 0.5, generator)
+        if start * _BATCH >= _LARGE:
+            continue
+        hr = faces.hr[start * _BATCH :][: len(lr)]
+        large = model.sample(lr * (1 - mask), mask, random)["sr"]
+        counts[RANKED[1]] += _rank(large, hr, hidden(mask, hr), generator)
+        whole = torch.zeros_like(mask)
+        missed = torch.stack([model.deviations(x, whole, sr)["sr_std"] for x, sr in zip(drawn, large)])
+        grain = missed[:, :, 0] * noise(samples, (len(lr), 1, *hr.shape[2:]), generator)[:, :, 0]
+        counts[RANKED[2]] += _rank(large + grain[:, :, None], hr, hidden(mask, hr), generator)
+    return {name: count.numpy() for name, count in counts.items()}
 
 
-def draw_ranks(counts: np.ndarray) -> str:
+def _rank(drawn: Tensor, truth: Tensor, places: Tensor, generator: torch.Generator) -> Tensor:
+    """Counts of the ranks of truth (N, C, H, W) among drawn (S, N, C, H, W), at places (N, 1, H, W)."""
+    samples = len(drawn)
+    tie = torch.rand(truth.shape, generator=generator)  # where clamping made some equal
+    below, equal = (drawn < truth).sum(0), (drawn == truth).sum(0)
+    rank = below + (tie * (equal + 1)).long().clamp(max=samples)
+    return rank[places.expand_as(truth)].bincount(minlength=samples + 1)
+
+
+def draw_ranks(counts: dict[str, np.ndarray]) -> str:
     """The counts of :func:`ranks` as shares, beside what a uniform distribution has: an SVG."""
-    shares, bins = 100 * counts / counts.sum(), len(counts)
-    curves = {"measured": shares.tolist(), "uniform": [100 / bins] * bins}
-    title = f"The truth among {bins - 1} samples, in the hole at 16x16"
+    shares = {name: (100 * count / count.sum()).tolist() for name, count in counts.items()}
+    bins = len(next(iter(counts.values())))
+    curves = {**shares, "uniform": [100 / bins] * bins}
+    title = f"The truth among {bins - 1} samples, in the hole"
     return line_chart(curves, [str(i) for i in range(bins)], "share of the numbers (%)", "rank of the truth", title)
 
 

@@ -57,16 +57,19 @@ def test_the_residual_is_the_noise_that_was_added(model):
 
 
 def test_the_truth_is_as_often_at_every_rank(model):
-    counts = uncertainty.ranks(model, Drawn(model.inpainter, 100, 3), samples=9)
-    shares = counts / counts.sum()
-    assert np.abs(shares - 0.1).max() < 0.03
-    assert "</svg>" in uncertainty.draw_ranks(counts)
+    found = uncertainty.ranks(model, Drawn(model.inpainter, 100, 3), samples=9)
+    small, large, grainy = (counts / counts.sum() for counts in found.values())
+    assert np.abs(small - 0.1).max() < 0.03
+    assert np.abs(grainy - 0.1).max() < 0.03
+    assert large[[0, -1]].sum() > grainy[[0, -1]].sum()  # the enlargement alone is too sure
+    assert "</svg>" in uncertainty.draw_ranks(found)
     model.uncertainty.small[0] -= 0.7  # half as wide: the truth is too often the first or the last
     try:
         narrow = uncertainty.ranks(model, Drawn(model.inpainter, 100, 3), samples=9)
     finally:
         model.uncertainty.small[0] += 0.7
-    assert narrow[[0, -1]].sum() > 1.5 * counts[[0, -1]].sum()
+    narrow, wide = narrow["16x16"], found["16x16"]
+    assert narrow[[0, -1]].sum() > 1.5 * wide[[0, -1]].sum()
 
 
 def test_the_sheet_shows_three_faces_and_the_most_wrong(model):

@@ -10,7 +10,7 @@ from ofhkit.runtime.version import __version__
 
 if TYPE_CHECKING:
     from ofhkit.evaluation.compare import compare
-    from ofhkit.restoration.result import Result, hallucinate
+    from ofhkit.restoration.result import Result, find_mask, hallucinate
     from ofhkit.training.curriculum import Options, train
     from ofhkit.zoo import load_model
     from ofhkit.zoo.release import export_weights
@@ -20,11 +20,22 @@ _LAZY = {
     "Result": "restoration.result",
     "compare": "evaluation.compare",
     "export_weights": "zoo.release",
+    "find_mask": "restoration.result",
     "hallucinate": "restoration.result",
     "load_model": "zoo",
     "train": "training.curriculum",
 }
-__all__ = ["Options", "Result", "__version__", "compare", "export_weights", "hallucinate", "load_model", "train"]
+__all__ = [
+    "Options",
+    "Result",
+    "__version__",
+    "compare",
+    "export_weights",
+    "find_mask",
+    "hallucinate",
+    "load_model",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

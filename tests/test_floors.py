@@ -13,8 +13,8 @@ ROOT = Path(ofhkit.__file__).parent
 ROOMS = (  # from the ground up: a room imports only from those before it, lazily too
     "errors", "runtime", "functional", "ops", "registry", "config",
     "models/layers", "models/quantised", "models/face_embedding", "models/fitted",
-    "models/losses", "models/inpainters", "models/upsamplers", "models/discriminators", "models/landmark_priors",
-    "models/parsers", "models/uncertainty", "models/inference",
+    "models/losses", "models/inpainters", "models/mask_finder", "models/upsamplers", "models/discriminators",
+    "models/landmark_priors", "models/parsers", "models/uncertainty", "models/inference",
     "models/pipeline", "data", "rendering", "metrics", "zoo", "evaluation", "training", "testing", "restoration",
     "restoration/page", "export", "commands", "commands/cli",
 )  # fmt: skip

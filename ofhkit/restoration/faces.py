@@ -21,11 +21,12 @@ from ofhkit.functional.images import to_float
 from ofhkit.functional.resample import downsample_cubic
 from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.models.landmark_priors.face_api import FaceLandmark68
+from ofhkit.models.mask_finder import MaskFinder
 from ofhkit.registry import PRIORS
 from ofhkit.restoration.face_detector import TinyFaceDetector, suppress
 from ofhkit.restoration.masks import Box
 
-__all__ = ["LR_SIZE", "FaceFinder", "FaceInput", "crop_and_downsample", "scaling"]
+__all__ = ["LR_SIZE", "FaceFinder", "FaceInput", "crop_and_downsample", "find_before", "scaling"]
 
 NET = 112
 HIDDEN_SHARE = 1 / 8  # of a low-resolution pixel, from which on it counts as hidden
@@ -93,6 +94,31 @@ def _warp_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         mask = cv2.blur(mask, (int(np.ceil(shrink)),) * 2)
     samples = cv2.warpAffine(mask, fine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return cv2.resize(samples, (HR_SIZE, HR_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def find_before(
+    finder: MaskFinder,
+    seen: Sequence[FaceInput],
+    matrices: Sequence[np.ndarray | None],
+    shape: tuple[int, int],
+    rim: int,
+) -> np.ndarray:
+    """Find what lies before the faces of a picture: (H, W) bool, whole pixels of the small faces.
+
+    Args:
+        rim: crop pixels round them that are hidden too.
+    """
+    masks = finder.find(torch.stack([face.lr for face in seen]))[:, 0].numpy().astype(np.uint8)
+    before = np.zeros(shape, bool)
+    for mask, matrix in zip(masks, matrices):
+        if matrix is None:
+            before |= mask > 0
+        elif mask.any():
+            large = cv2.resize(mask, (HR_SIZE, HR_SIZE), interpolation=cv2.INTER_NEAREST)
+            large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1,) * 2))
+            how = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            before |= cv2.warpAffine(large, matrix, shape[::-1], flags=how) > 0
+    return before
 
 
 class FaceFinder:

@@ -14,7 +14,7 @@ from ofhkit.errors import OfhkitError
 from ofhkit.restoration.automatic import find_damage
 from ofhkit.restoration.pictures import PICTURES, Picture, read_pictures
 
-__all__ = ["Box", "Color", "Mask", "MaskOptions", "find_mask", "parse_box", "parse_color"]
+__all__ = ["Box", "Color", "Mask", "MaskOptions", "parse_box", "parse_color", "read_mask"]
 
 COVERED = 32  # of 255: an eighth, so that a soft edge counts as hidden where it shows
 TOLERANCE = 12
@@ -96,8 +96,8 @@ def parse_color(text: str) -> Color:
     return red, green, blue, rest[0] if rest else TOLERANCE
 
 
-def find_mask(picture: Picture, options: MaskOptions) -> Mask:
-    """Find what is hidden of a picture.
+def read_mask(picture: Picture, options: MaskOptions) -> Mask:
+    """Bring together what is said to be hidden of a picture.
 
     Raises:
         OfhkitError: a box outside the picture, no mask for it, or one that cannot be understood.

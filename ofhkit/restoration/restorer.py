@@ -22,18 +22,20 @@ from ofhkit.models.uncertainty import calibrated
 from ofhkit.restoration.blending import fill_hole
 from ofhkit.restoration.completion import complete_crop
 from ofhkit.restoration.composition import in_the_form_of, paste_back
-from ofhkit.restoration.faces import CONFIDENCE, FaceFinder, FaceInput, crop_and_downsample, scaling
-from ofhkit.restoration.masks import Box, Mask, MaskOptions, find_mask
+from ofhkit.restoration.faces import CONFIDENCE, FaceFinder, FaceInput, crop_and_downsample, find_before, scaling
+from ofhkit.restoration.masks import Box, Mask, MaskOptions, read_mask
 from ofhkit.restoration.outcome import Outcome, RestoredFace
 from ofhkit.restoration.pictures import Picture
 from ofhkit.restoration.salt_and_pepper import fill_salt_and_pepper
 from ofhkit.restoration.video import steady
+from ofhkit.zoo.mask_finder import finder_for
 
 __all__ = ["KINDS", "Outcome", "RestoredFace", "Restorer"]
 
 KINDS = ("auto", "tiny", "aligned", "photo")
 PASTE = ("auto", "hole", "face")
 UNTOUCHED = "no hole: nothing restored"
+RIM = 5  # crop pixels beside what is found: a small pixel of which less than an eighth is covered does not count
 BLIND = 64  # side up to which a picture without a found face is taken as one: the detector sees nothing so small
 MANY = 32  # faces for which it pays to bring the networks into their fast forms
 WAITING_PIXELS = 40_000_000  # of pictures that wait for a batch to fill up: what memory holds
@@ -126,7 +128,7 @@ class Restorer:
     def _plan(self, picture: Picture) -> _Plan | Outcome:
         mask = None
         try:
-            mask = find_mask(picture, self.mask)
+            mask = read_mask(picture, self.mask)
             if mask.hidden.all():
                 raise OfhkitError("everything is hidden: there is nothing to go by")
             rgb, solid, dropouts = fill_salt_and_pepper(picture.rgb, mask.hidden)
@@ -134,6 +136,13 @@ class Restorer:
             if dropouts:
                 notes.append(f"{dropouts} scattered pixels filled from their neighbours")
             seen = [crop_and_downsample(rgb, solid, matrix) for matrix in matrices]
+            finder = finder_for(self.model) if isinstance(self.mask.mask, str) and self.mask.mask == "auto" else None
+            if finder is not None:
+                before = find_before(finder, seen, matrices, rgb.shape[:2], RIM if kind == "photo" else 0)
+                if (before & ~solid).any():
+                    solid = solid | before
+                    mask = Mask(mask.hidden | before, (*mask.found, "auto: something before a face"))
+                    seen = [crop_and_downsample(rgb, solid, matrix) for matrix in matrices]
             if kind == "photo" and solid.any():
                 kept = [i for i, s in enumerate(seen) if s.mask.any()]
                 if not kept and self.mask.said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from ofhkit.models.inference import run_batches
 from ofhkit.restoration.pictures import is_still, read_pictures
 from ofhkit.restoration.writing import png
 from ofhkit.runtime.files import atomic_write
+from ofhkit.zoo.mask_finder import finder_for
 
-__all__ = ["Result", "hallucinate"]
+__all__ = ["Result", "find_mask", "hallucinate"]
 
 Pictures = np.ndarray | Image.Image | str | Path
 EXPECTED = "(16, 16, 3) or (N, 16, 16, 3), or with the channels first (3, 16, 16) or (N, 3, 16, 16), RGB"
@@ -119,6 +120,7 @@ def hallucinate(
         image: one face (16, 16, 3) or (3, 16, 16), or a batch (N, 16, 16, 3) or (N, 3, 16, 16); RGB, uint8, or float
             in [0, 1]. One face may be grey (16, 16), have transparency (16, 16, 4), be a PIL image, or a file's path.
         mask: (16, 16) or (N, 16, 16), a PIL image or a file's path; nonzero = occluded. None: what is transparent is.
+            ``"auto"``: what :func:`find_mask` finds.
         batch_size: faces that go through the network at once.
         uncertainty: also say how sure the model is of every pixel.
         samples: how many other answers to draw that fit what is seen as well; the same at every call.
@@ -136,23 +138,20 @@ def hallucinate(
     """
     if not isinstance(model, nn.Module):
         raise OfhkitError(f"model must be one of ofhkit.load_model, got {type(model).__name__}")
-    image, transparent = _as_rgb(_as_array(image, "image"))
-    mask = transparent if mask is None else _as_array(mask, "mask")
-    single = image.ndim == 3
-    batch = image[None] if single else image
-    first = _channels_first(batch, image.shape)
-    integer = _check_values(batch)
-    lr = torch.from_numpy(np.ascontiguousarray(batch if first else batch.transpose(0, 3, 1, 2)))
-    holes = np.zeros((len(lr), *lr.shape[2:]), bool) if mask is None else mask != 0
+    lr, transparent, single, first, dtype = _read(image)
+    if isinstance(mask, str) and mask == "auto":
+        holes = _find(lr, transparent, model)
+    else:
+        given = transparent if mask is None else _as_array(mask, "mask")
+        holes = np.zeros((len(lr), *lr.shape[2:]), bool) if given is None else given != 0
     holes = holes[None] if holes.ndim == 2 else holes
     if holes.shape != (len(lr), *lr.shape[2:]):
         size = tuple(lr.shape[2:])
-        raise OfhkitError(f"mask must be {size} or {(len(lr), *size)}, nonzero = occluded; got {mask.shape}")
-    seen, hidden = lr.float() / (255 if integer else 1), torch.from_numpy(holes)[:, None].float()
-    out = run_batches(model, seen, hidden, batch_size, uncertainty, samples)
+        raise OfhkitError(f"mask must be {size} or {(len(lr), *size)}, nonzero = occluded; got {given.shape}")
+    out = run_batches(model, lr, torch.from_numpy(holes)[:, None].float(), batch_size, uncertainty, samples)
 
     def back(t: Tensor) -> np.ndarray:
-        array = (t * 255).round().to(torch.uint8).numpy() if integer else t.numpy().astype(batch.dtype)
+        array = (t * 255).round().to(torch.uint8).numpy() if dtype == np.uint8 else t.numpy().astype(dtype)
         array = array if first else np.moveaxis(array, -3, -1)
         return array[0] if single else array
 
@@ -165,6 +164,58 @@ def hallucinate(
         info=getattr(model, "info", {}),
         samples=None if out.samples is None else back(out.samples),
     )
+
+
+def find_mask(image: Pictures, model: nn.Module | None = None) -> np.ndarray:
+    """Find what hides tiny faces: (16, 16) or, of a batch, (N, 16, 16) bool, True = occluded or transparent.
+
+    It is found by what faces look like, so that spectacles, hands and hats may be found too, and an occluder that looks
+    like a face may not.
+
+    Args:
+        image: as for :func:`hallucinate`.
+        model: that is to fill the holes. The finder was trained on photographs, for research only.
+
+    Raises:
+        OfhkitError: another shape, size, type or range, no such file, or a model that is free to use.
+
+    >>> find_mask(np.zeros((2, 16, 16, 3), np.uint8)).shape
+    (2, 16, 16)
+    """
+    faces = _read(image)
+    found = _find(faces.lr, faces.transparent, model)
+    return found[0] if faces.single else found
+
+
+def _find(lr: Tensor, transparent: np.ndarray | None, model: nn.Module | None) -> np.ndarray:
+    finder = finder_for(model)
+    if finder is None:
+        raise OfhkitError(
+            "what finds masks was trained on photographs and is for research only, and this model is free to use: name "
+            "the mask, or find it without the model by ofhkit.find_mask(image)"
+        )
+    parts = [finder.find(part)[:, 0].numpy() > 0.5 for part in lr.split(64)]
+    found = np.concatenate(parts) if parts else np.zeros((0, *lr.shape[2:]), bool)
+    return found if transparent is None else found | transparent
+
+
+class _Faces(NamedTuple):
+    """Faces (N, 3, 16, 16) in [0, 1], what is transparent of a single one, and what form they were given in."""
+
+    lr: Tensor
+    transparent: np.ndarray | None
+    single: bool
+    first: bool
+    dtype: np.dtype
+
+
+def _read(given: Pictures) -> _Faces:
+    image, transparent = _as_rgb(_as_array(given, "image"))
+    batch = image[None] if image.ndim == 3 else image
+    first = _channels_first(batch, image.shape)
+    integer = _check_values(batch)
+    lr = torch.from_numpy(np.ascontiguousarray(batch if first else batch.transpose(0, 3, 1, 2)))
+    return _Faces(lr.float() / (255 if integer else 1), transparent, image.ndim == 3, first, batch.dtype)
 
 
 def _as_array(given: Pictures, what: str) -> np.ndarray:

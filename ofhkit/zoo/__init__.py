@@ -121,8 +121,13 @@ def completer_for(model: nn.Module, device: str | torch.device = "auto") -> nn.M
     It was fitted to photographs and is for research only, as the models of photographs are; a model whose licence
     allows more does not bring it along unasked.
     """
+    return None if is_free(model) else load_completer(device=device)
+
+
+def is_free(model: nn.Module) -> bool:
+    """Whether a model's licence allows more than research."""
     licence = getattr(model, "info", {}).get("licence")
-    return None if licence and not licence.startswith("non-commercial") else load_completer(device=device)
+    return bool(licence) and not licence.startswith("non-commercial")
 
 
 def save_completer(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], **header: str) -> Path:

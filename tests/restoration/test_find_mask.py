@@ -1,169 +1,89 @@
-"""A hole said in any form becomes the same mask."""
+"""What hides a face is found without being told, and nothing where nothing does."""
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import ofhkit
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration.automatic import find_damage
-from ofhkit.restoration.masks import MaskOptions, find_mask, parse_box, parse_color
-from ofhkit.restoration.pictures import Picture, to_picture
+from ofhkit.export import sample
+from ofhkit.functional.images import to_float, to_uint8
+from ofhkit.functional.resample import downsample_cubic
+from ofhkit.restoration import MaskOptions, Restorer, to_picture
+from ofhkit.runtime.files import ASSETS
+from ofhkit.zoo.mask_finder import finder_for, load_finder
 
-rng = np.random.default_rng(0)
-y, x = np.mgrid[:128, :128]
-SMOOTH = np.stack([60 + x, 200 - y, 90 + (x + y) // 3], -1)
-RGB = (SMOOTH + rng.integers(-6, 7, SMOOTH.shape)).clip(3, 252).astype(np.uint8)
-HOLE = np.zeros((128, 128), bool)
-HOLE[40:72, 24:80] = True
-PICTURE = Picture("face", RGB)
-
-
-def overlap(a, b):
-    return (a & b).sum() / (a | b).sum()
+HR = sample(4).hr
+FINE = torch.zeros(1, 1, 128, 128)
+FINE[:, :, 64:96, 32:96] = 1
+MASK = FINE[0, 0, ::8, ::8].numpy() > 0
 
 
-def saved(path, array):
-    Image.fromarray(array).save(path)
-    return path
+def small(painted):
+    return to_uint8(downsample_cubic(painted).clamp(0, 1))
 
 
-@pytest.mark.parametrize(
-    "array",
-    [
-        HOLE,
-        HOLE.astype(np.uint8),
-        HOLE.astype(np.uint8) * 3,
-        HOLE.astype(np.uint8) * 200,
-        HOLE.astype(np.uint16) * 65535,
-        (HOLE[..., None] * np.array([255, 255, 255])).astype(np.uint8),
-        (HOLE[..., None] * np.array([255, 0, 0])).astype(np.uint8),
-        np.where(HOLE[..., None], np.array([0, 90, 255]), 255).astype(np.uint8),
-        np.dstack([np.full_like(RGB, 30), HOLE * 255]).astype(np.uint8),
-        np.where(HOLE[..., None], np.array([255, 0, 255]), RGB).astype(np.uint8),
-    ],
-    ids=["bool", "0_1", "labels", "grey", "16_bit", "white", "red_on_black", "blue_on_white", "alpha", "painted_copy"],
-)
-def test_mask_files(tmp_path, array):
-    mask = find_mask(PICTURE, MaskOptions(mask=saved(tmp_path / "mask.png", array))).hidden
-    assert (mask == HOLE).all()
+@pytest.fixture(scope="module")
+def model():
+    return ofhkit.load_model("gaussian", "cpu")
 
 
-def test_a_mask_of_another_size_is_resized_and_said_so(tmp_path):
-    small = saved(tmp_path / "small.png", (HOLE[::8, ::8] * 255).astype(np.uint8))
-    found = find_mask(PICTURE, MaskOptions(mask=small))
-    assert (found.hidden == HOLE).all()
-    assert "resized from 16x16" in found.found[0]
-    large = saved(tmp_path / "large.png", (HOLE.repeat(3, 0).repeat(3, 1) * 255).astype(np.uint8))
-    assert (find_mask(PICTURE, MaskOptions(mask=large)).hidden == HOLE).all()
-    wide = saved(tmp_path / "wide.png", (HOLE.repeat(2, 1) * 255).astype(np.uint8))
-    assert "stretched" in find_mask(PICTURE, MaskOptions(mask=wide)).found[0]
+@pytest.mark.parametrize("color", [(0.1, 0.6, 0.2), (0.95, 0.95, 0.95), (0.2, 0.1, 0.7)])
+def test_a_painted_rectangle_is_found(color):
+    damaged = small(torch.where(FINE > 0, torch.tensor(color)[None, :, None, None], HR))
+    found = ofhkit.find_mask(damaged)
+    overlap = (found & MASK).sum((1, 2)) / (found | MASK).sum((1, 2))
+    assert found.shape == (4, 16, 16)
+    assert overlap.mean() > 0.8
 
 
-def test_soft_edges_of_a_mask_count_where_they_show(tmp_path):
-    soft = np.clip(255 - 20 * np.abs(x - 64), 0, 255).astype(np.uint8)
-    mask = find_mask(PICTURE, MaskOptions(mask=saved(tmp_path / "soft.png", soft))).hidden
-    assert mask[0, 64]
-    assert mask[0, 64 + 10]
-    assert not mask[0, 64 + 13]
+def test_a_whole_portrait_stays_whole_and_a_stroke_across_it_is_found():
+    portrait = to_float(np.array(Image.open(ASSETS / "astronaut_face.png").convert("RGB")))[None]
+    assert not ofhkit.find_mask(small(torch.cat((portrait, portrait.flip(-1))))).any()
+    portrait[:, :, 56:68, 10:110] = torch.tensor((0.8, 0.1, 0.15))[:, None, None]
+    found = ofhkit.find_mask(small(portrait))[0]
+    assert found[7:8, 2:13].mean() > 0.9
+    assert found[:5].mean() < 0.05
 
 
-def test_inverted_masks(tmp_path):
-    path = saved(tmp_path / "inverted.png", (~HOLE * 255).astype(np.uint8))
-    assert (find_mask(PICTURE, MaskOptions(mask=path, invert=True)).hidden == HOLE).all()
-    assert "--invert-mask" in find_mask(PICTURE, MaskOptions(mask=path)).found[0]
+def test_hallucinate_finds_the_mask_itself(model):
+    damaged = small(torch.where(FINE > 0, 0.9, HR))
+    found = ofhkit.find_mask(damaged, model)
+    result = ofhkit.hallucinate(model, damaged, "auto")
+    assert found.any()
+    np.testing.assert_array_equal(result.mask, found)
+    np.testing.assert_array_equal(result.sr, ofhkit.hallucinate(model, damaged, found).sr)
 
 
-def test_a_folder_of_masks(tmp_path):
-    saved(tmp_path / "face_mask.png", (HOLE * 255).astype(np.uint8))
-    assert (find_mask(PICTURE, MaskOptions(mask=tmp_path)).hidden == HOLE).all()
-    with pytest.raises(OfhkitError, match=r"other: .* holds no mask of that name"):
-        find_mask(Picture("other", RGB), MaskOptions(mask=tmp_path))
+def test_one_face_has_one_mask_and_transparent_pixels_belong_to_it(model):
+    face = np.dstack([small(HR)[0], np.full((16, 16), 255, np.uint8)])
+    face[2:4, 2:9, 3] = 0
+    found = ofhkit.find_mask(face, model)
+    assert found.shape == (16, 16)
+    assert found[2:4, 2:9].all()
+    assert ofhkit.find_mask(np.zeros((0, 16, 16, 3), np.uint8), model).shape == (0, 16, 16)
 
 
-def test_another_colored_picture_is_no_mask(tmp_path):
-    other = saved(tmp_path / "other.png", RGB[::-1, ::-1].copy())
-    with pytest.raises(OfhkitError, match="another colored picture"):
-        find_mask(PICTURE, MaskOptions(mask=other))
+def test_a_free_model_does_not_bring_along_what_is_for_research(model):
+    free = ofhkit.load_model("gaussian-synthetic", "cpu")
+    assert finder_for(free) is None
+    assert finder_for(model) is finder_for(None) is load_finder()
+    with pytest.raises(OfhkitError, match="for research only"):
+        ofhkit.hallucinate(free, small(HR), "auto")
 
 
-def test_transparency_is_a_hole_unless_it_is_denied():
-    picture = to_picture(np.dstack([RGB, (~HOLE * 255).astype(np.uint8)]), "face")
-    assert (find_mask(picture, MaskOptions()).hidden == HOLE).all()
-    assert not find_mask(picture, MaskOptions(mask="none")).hidden.any()
-    assert not find_mask(PICTURE, MaskOptions()).hidden.any()
+def test_a_file_without_a_finder_is_refused():
+    with pytest.raises(OfhkitError, match="holds no mask finder"):
+        load_finder(ASSETS / "photographs.safetensors")
 
 
-def test_boxes_and_their_errors():
-    found = find_mask(PICTURE, MaskOptions(boxes=[(24, 40, 56, 16), (24, 56, 56, 16)]))
-    assert (found.hidden == HOLE).all()
-    assert find_mask(PICTURE, MaskOptions(boxes=[(-10, -10, 20, 20)])).hidden.sum() == 100
-    with pytest.raises(OfhkitError, match="lies outside its 128x128 pixels"):
-        find_mask(PICTURE, MaskOptions(boxes=[(200, 0, 5, 5)]))
-
-
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [(parse_box, "1,2,3"), (parse_box, "a,b,c,d"), (parse_box, "1,2,0,4"), (parse_color, "1,2"), (parse_color, "red"),
-     (parse_color, "1,2,300")],
-)  # fmt: skip
-def test_what_cannot_be_parsed_is_answered_with_an_example(call, text):
-    with pytest.raises(OfhkitError, match=text):
-        call(text)
-
-
-def test_marks_of_a_color_with_soft_edges():
-    cover = np.clip((14 - np.hypot(x - 60, y - 50)) / 6 + 0.5, 0, 1)[..., None]  # a brush that fades over six pixels
-    painted = np.rint(cover * np.array([0, 255, 0]) + (1 - cover) * RGB).astype(np.uint8)
-    mask = find_mask(Picture("face", painted), MaskOptions(colors=[(0, 255, 0, 40)])).hidden
-    touched = cover[..., 0] > 0.3
-    assert mask[touched].all()
-    assert mask.sum() < 1.9 * (cover[..., 0] > 0).sum()
-    assert not find_mask(PICTURE, MaskOptions(colors=[(0, 255, 0, 40)])).hidden.any()
-
-
-@pytest.mark.parametrize("color", [0, 255, (200, 30, 90)])
-def test_auto_finds_blocks(color):
-    damaged = RGB.copy()
-    damaged[HOLE] = color
-    mask, found = find_damage(damaged)
-    assert (mask == HOLE).all()
-    assert found == ("a flat block of 56x32",)
-
-
-@pytest.mark.parametrize(("part", "name"), [(np.s_[:12], "top"), (np.s_[100:], "bottom"), (np.s_[:, :9], "left"),
-                                            (np.s_[:, 120:], "right")])  # fmt: skip
-def test_auto_finds_missing_borders(part, name):
-    damaged, truth = RGB.copy(), np.zeros((128, 128), bool)
-    truth[part] = True
-    damaged[truth] = 0
-    mask, found = find_damage(damaged)
-    assert (mask == truth).all()
-    assert found == (f"a missing {name} border",)
-
-
-@pytest.mark.parametrize("share", [0.05, 0.3])
-def test_auto_finds_dropouts(share):
-    dropped = rng.random((128, 128)) < share
-    damaged = RGB.copy()
-    damaged[dropped] = rng.choice([0, 255], dropped.sum())[:, None]
-    mask, found = find_damage(damaged)
-    assert overlap(mask, dropped) > 0.9
-    assert "dropped pixels" in found[0]
-
-
-def test_auto_finds_a_block_after_jpeg(tmp_path):
-    damaged = RGB.copy()
-    damaged[HOLE] = (128, 128, 128)
-    Image.fromarray(damaged).save(tmp_path / "a.jpg", quality=85)
-    assert overlap(find_damage(np.asarray(Image.open(tmp_path / "a.jpg")))[0], HOLE) > 0.8
-
-
-def test_auto_leaves_whole_pictures_alone():
-    assert find_damage(RGB) == (pytest.approx(np.zeros((128, 128))), ())
-    assert not find_damage(np.full((20, 20, 3), 9, np.uint8))[0].any()
-    walled = RGB.copy()
-    walled[:40, :50] = 250 - np.mgrid[:40, :50][1][..., None] // 2  # a bright wall that darkens slowly
-    walled[:40, 50:] = 225 - np.mgrid[:40, :78][1][..., None] // 2
-    assert not find_damage(walled)[0].any()
-    tiny = Picture("tiny", RGB[::8, ::8].copy())
-    assert find_mask(tiny, MaskOptions(mask="auto")).found == ("auto: no damage seen",)
+@pytest.mark.parametrize("kind", ["aligned", "tiny"])
+def test_auto_finds_a_caption_before_an_aligned_face(kind, model):
+    painted = torch.where(FINE > 0, torch.tensor((0.1, 0.6, 0.2))[None, :, None, None], HR)[:1]
+    noisy = (painted + 0.03 * torch.randn(painted.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    rgb = small(noisy)[0] if kind == "tiny" else to_uint8(noisy)[0]
+    outcome = next(Restorer(model, MaskOptions(mask="auto"), kind=kind).restore([to_picture(rgb, "face")]))
+    found = outcome.faces[0].mask
+    assert (found & MASK).sum() / (found | MASK).sum() > 0.7
+    assert any("before" in text for text in outcome.mask.found)

@@ -24,6 +24,11 @@ _MEANING = {
     "Consistency": "PSNR of the result, shrunk again, on the pixels that were seen",
 }
 
+SURE = (
+    "Dark is sure: most faces that look so outside the hole look so inside it. This one need not; a sure answer can be "
+    "wrong. The others fit what is seen as well."
+)
+
 
 def draw_results(results: Results, archive: bytes) -> str:
     """The comparison: what goes in, completed, the true face, and a card for every method, best scores marked."""
@@ -34,7 +39,7 @@ def draw_results(results: Results, archive: bytes) -> str:
     cards = "".join(_card(figure, best) for figure in results.methods)
     doubts = "".join(_card(figure, best) for figure in results.doubts)
     if doubts:
-        doubts = f'<h3>How sure, and what fits as well</h3><div class="cards given">{doubts}</div>'
+        doubts = f'<h3>How sure, and what fits as well</h3><p>{SURE}</p><div class="cards given">{doubts}</div>'
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in results.warnings)
     slowest = max(figure.seconds for figure in results.methods)
     link = _download(f"{results.name}.zip", "data:application/zip;base64," + base64.b64encode(archive).decode())

@@ -56,6 +56,7 @@ def test_the_residual_is_the_noise_that_was_added(model):
     assert model.uncertainty.residual.sqrt().mean() == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_truth_is_as_often_at_every_rank(model):
     found = uncertainty.ranks(model, Drawn(model.inpainter, 100, 3), samples=9)
     small, large, grainy = (counts / counts.sum() for counts in found.values())

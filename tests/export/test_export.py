@@ -78,6 +78,7 @@ def test_every_upsampler_is_exported_exactly_in_both_formats(name, faces, tmp_pa
         assert found.exported == pytest.approx(found.eager, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INPAINTERS.names())
 def test_every_inpainter_is_exported_or_says_why_not(name, faces):
     model = pipeline("Bicubic", dict(type=name))
@@ -133,6 +134,7 @@ def test_int8_says_what_it_costs(faces, tmp_path):
     assert {p.key: p.value for p in model.metadata_props}["licence"] == "for tests"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_the_model_is_not_kept(faces, tmp_path, monkeypatch):
     model = pipeline("FSRCNN")
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.patches import average_patches, extract_patches
+from ofhkit.models.upsamplers.position_patch import average_patches, extract_patches
 
 
 def test_patches_are_slices_in_reading_order():

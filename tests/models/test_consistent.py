@@ -41,6 +41,7 @@ def test_shrunk_again_it_is_the_completed_face(upsampler, question):
     assert (downsample_cubic(model(lr, mask)) - completed).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_fused_and_the_traced_form_are_as_consistent(question):
     model = build(UPSAMPLERS[1]).eval()

@@ -32,6 +32,7 @@ def test_where_there_is_a_compiler_the_kernels_are_built_and_agree(fresh):
     assert native_conv.verified.__wrapped__()
 
 
+@pytest.mark.slow
 def test_compiled_once_then_loaded(fresh, monkeypatch):
     assert jit_c.library().ofhkit_block() in (16, 32)
     (path,) = fresh.iterdir()
@@ -41,6 +42,7 @@ def test_compiled_once_then_loaded(fresh, monkeypatch):
     assert [entry.stat().st_mtime_ns for entry in fresh.iterdir()] == [made]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"not a library", None])
 def test_a_damaged_file_is_compiled_anew(fresh, damage):
     path = jit_c.build(jit_c.compiler(), fresh)
@@ -81,6 +83,7 @@ def test_a_folder_open_to_others_is_not_used(fresh):
     assert jit_c.library() is None
 
 
+@pytest.mark.slow
 def test_a_file_open_to_others_is_not_used(fresh):
     jit_c.build(jit_c.compiler(), fresh).chmod(0o666)
     assert jit_c.library() is None
@@ -103,6 +106,7 @@ def test_another_source_or_compiler_is_another_file(fresh, monkeypatch, tmp_path
     assert len({first, second, jit_c.build(jit_c.compiler(), fresh)}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of another processor")
 @pytest.mark.parametrize("flag", ["-mno-avx512f", "-march=x86-64"])
 def test_processors_with_narrower_vectors(fresh, monkeypatch, flag):

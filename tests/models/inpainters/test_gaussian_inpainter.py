@@ -101,6 +101,7 @@ def test_it_completes_rendered_faces_better_than_a_method_without_training(rende
     assert ours > telea + 2
 
 
+@pytest.mark.slow
 def test_the_traced_form_is_within_a_ten_thousandth_for_every_mask(rendered):
     prior, lr = fitted(rendered[:60]), rendered[60:67]
     checker = ((torch.arange(16)[:, None] + torch.arange(16)) % 2).float()[None, None]

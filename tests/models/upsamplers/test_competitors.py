@@ -90,6 +90,7 @@ def test_urdgn_equals_its_published_layers():
         assert (network(lr) - (plain(lr * 2 - 1) + 1) / 2).abs().max() < 1e-12
 
 
+@pytest.mark.slow
 def test_urdgn_begins_as_an_enlargement():
     noise = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     lr = nn.functional.interpolate(noise, 16, mode="bicubic")

@@ -18,7 +18,7 @@ from ofhkit.models.uncertainty import COVERED, INTERVAL, Uncertainty, hidden, no
 __all__ = ["calibrate", "coverage", "draw_ranks", "ranks", "sheet", "spearman"]
 
 _BATCH = 25
-_LARGE = 100  # faces whose samples are enlarged
+_LARGE = 25  # faces whose samples are enlarged
 RANKED = ("16x16", "128x128", "128x128, with what the enlargement misses as noise")
 _THIN = 5  # of the large face's pixels every fifth is fitted to
 _FLOOR = 3e-3  # added to errors before their logarithm is taken: less than a grey level

@@ -2,15 +2,21 @@
 
 import asyncio
 import errno
+import io
 import itertools
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from page_visitor import Visitor, file_data
+from PIL import Image
 
 from ofhkit.restoration.page import guard, uploads
 from ofhkit.restoration.page.guard import MAX_EVENT, TOO_LARGE, WRONG
@@ -41,7 +47,7 @@ def test_a_forged_file_is_refused_by_every_event_and_in_one_sentence(visitor):
     plant(uploads, picture)
     token = visitor.upload(("a.png", b"\x89PNG"))[0].split("/")[0]
     doors = list(visitor.doors())
-    assert len(doors) == 2  # one picture; many
+    assert len(doors) == 3  # one picture; a mask; many
     answers = set()
     for (event, data, many), form in itertools.product(doors, FORGED):
         path = form.format(picture=picture, uploads=uploads, token=token, up="../" * 20)
@@ -58,9 +64,27 @@ def test_a_forged_file_is_refused_by_every_event_and_in_one_sentence(visitor):
 
 
 def test_an_uploaded_file_is_taken_by_every_event(visitor, pictures):
+    grey = io.BytesIO()
+    Image.open(pictures["plain"]).convert("L").save(grey, "PNG")
     for event, data, many in visitor.doors():
-        [path] = visitor.upload(("face.png", pictures["plain"].read_bytes()))
-        assert "data:image/png" in visitor.ask(event, data([file_data(path)] if many else file_data(path)))
+        [path] = visitor.upload(("face.png", grey.getvalue()))
+        answer = visitor.ask(event, data([file_data(path)] if many else file_data(path)))
+        assert ("data:image/png" in answer) or ('"mask": "' in answer)  # what is bright hides
+
+
+def test_what_the_new_buttons_send_is_taken_apart(visitor):
+    """Points and holes come through as numbers, faces by their number; nothing else does."""
+    names = {event["api_name"]: number for number, event in visitor.events.items()}
+    place, choose = names["place"], names["choose"]
+    hole = "0" * 4096
+    for value in ({"mask": "g" * 4096}, {"mask": hole, "points": [[0, 2]] * 5}, {"mask": hole, "points": "12345"},
+                  {"mask": hole, "points": [[0, 0]] * 6}, {"points": [[0, 0]] * 5}, None, []):  # fmt: skip
+        answer, _ = visitor.join(place, [None, value])
+        assert answer.status_code == 400, value
+    for number in ("7", "../../etc", "-1", "", "9" * 64):
+        answer = visitor.ask(choose, [None], event_data={"name": number})
+        assert "there is no such face" in answer
+    assert "open a photograph first" in visitor.ask(place, [None, {"mask": hole, "points": [[0.5, 0.5]] * 5}])
 
 
 def test_gradio_checks_paths_too(methods, tmp_path, monkeypatch):
@@ -141,3 +165,21 @@ def test_a_full_disk_is_a_sentence(visitor, monkeypatch):
     monkeypatch.setattr(uploads.Uploads, "_keep", full)
     answer = visitor.http.post("/gradio_api/upload", files={"files": ("a.png", b"1")})
     assert (answer.status_code, answer.text) == (503, uploads.FULL)
+
+
+@pytest.mark.slow
+def test_the_address_is_printed_when_it_answers(tmp_path):
+    code = (
+        "from ofhkit.restoration.page.methods import Method; from ofhkit.restoration.page.server import serve;"
+        "from ofhkit.zoo import load_model;"
+        "serve([Method('a', '', load_model('gaussian-synthetic', 'cpu'))], '127.0.0.1', 0)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as server:
+        line = server.stdout.readline()
+        address = re.search(r"open (http://127\.0\.0\.1:[1-9]\d*)/", line)[1]
+        assert httpx.get(f"{address}/config", timeout=60).status_code == 200
+        server.terminate()

@@ -109,7 +109,8 @@ function makePainter(root, painted, pointed) {
   function point([x, y]) {
     const [left, top, width, height] = area(), size = canvas.width / SIDE;
     const at = [(x * size - left) / width, (y * size - top) / height];
-    if (state.points.length > 4 || at.some((v) => v < 0 || v > 1)) return;
+    if (at.some((v) => v < 0 || v > 1)) return;
+    if (state.points.length > 4) state.points = [];
     state.points.push(at);
     draw();
     if (state.points.length === 5) pointed(state.points);
@@ -173,8 +174,9 @@ function makePainter(root, painted, pointed) {
     /** Show another picture with its own hole; asked for points where `points` is true. */
     show(address, mask, points = false) {
       const image = new Image();
+      Object.assign(state, { mask, past: [] });
       image.onload = () => {
-        Object.assign(state, { image, mask, past: [], points: points ? [] : null });
+        Object.assign(state, { image, points: points ? [] : null });
         draw();
       };
       image.src = address;

@@ -26,5 +26,5 @@ def main() -> None:
     from ofhkit.restoration.page.server import serve
 
     methods = installed_methods(args.model)
-    print(f"{len(methods)} methods; open http://{args.host}:{args.port}/ (Ctrl-C stops)", flush=True)
+    print(f"{len(methods)} methods are being made ready", flush=True)
     serve(methods, args.host, args.port, args.concurrency)

@@ -10,12 +10,10 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import nn
 
 from ofhkit.errors import OfhkitError
 from ofhkit.functional.images import encode_png
@@ -23,10 +21,10 @@ from ofhkit.restoration import MaskOptions, Outcome, Picture, Restorer
 from ofhkit.restoration.page.compare import SCORES, Results
 from ofhkit.restoration.page.inputs import MEMORY, read_upload
 from ofhkit.restoration.page.methods import Method
+from ofhkit.restoration.page.photograph import completer_of
 from ofhkit.restoration.page.uploads import MAX_ARCHIVE, MAX_FILES
 from ofhkit.restoration.writing import Writer, png
 from ofhkit.runtime.files import csv_cell
-from ofhkit.zoo import completer_for
 
 __all__ = ["MASKS", "Row", "pack_results", "restore_many"]
 
@@ -62,6 +60,8 @@ def pack_results(results: Results, methods: Sequence[Method]) -> bytes:
     files = {"lr.png": encode_png(results.lr), "mask.png": encode_png(results.hidden.astype(np.uint8) * 255)}
     if results.truth is not None:
         files["truth.png"] = encode_png(results.truth.image)
+    if results.photo:
+        files["photograph.png"] = png(results.photo[1], methods[0].model.info)
     for figure in results.methods:
         folder = _safe(figure.name)
         files[f"{folder}/sr.png"] = png(figure.image, infos[figure.name])
@@ -90,7 +90,7 @@ def restore_many(
         raise OfhkitError("no pictures were chosen; add some first")
     if len(paths) > MAX_FILES:
         raise OfhkitError(f"{len(paths)} pictures are more than {MAX_FILES} at once; choose fewer")
-    restorer = Restorer(method.model, MaskOptions(mask=MASKS[mask]), completer=_completer(method.model))
+    restorer = Restorer(method.model, MaskOptions(mask=MASKS[mask]), completer=completer_of(method.model))
     rows, end = [], time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder, zipfile.ZipFile(archive, "w") as packed:
         out = Writer(Path(folder), method.model.info)
@@ -104,11 +104,6 @@ def restore_many(
         out.save_table()
         _move(Path(folder), packed)
     return rows
-
-
-@lru_cache
-def _completer(model: nn.Module) -> nn.Module | None:
-    return completer_for(model, "cpu")
 
 
 def _restore(restorer: Restorer, path: Path, label: str, memory: int) -> Outcome:

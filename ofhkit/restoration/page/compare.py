@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,21 +17,22 @@ from ofhkit.functional.geometry import nrmse
 from ofhkit.functional.image_quality import psnr, ssim
 from ofhkit.functional.images import to_float, to_uint8
 from ofhkit.functional.resample import downsample_cubic
-from ofhkit.functional.task import MAX_HOLE
+from ofhkit.functional.task import HR_SIZE, LR_SIZE, MAX_HOLE, SCALE
 from ofhkit.metrics import LPIPS, NRMSE, PSNR, SSIM, Consistency
 from ofhkit.models.inference import run_batches
 from ofhkit.models.losses.perceptual import lpips_maps, pool_lpips
 from ofhkit.models.uncertainty import hidden as invented
 from ofhkit.registry import PRIORS
 from ofhkit.restoration.composition import draw_uncertainty
-from ofhkit.restoration.faces import crop_and_downsample, scaling
+from ofhkit.restoration.faces import HIDDEN_SHARE, crop_and_downsample, scaling
 from ofhkit.restoration.page.inputs import Opened
 from ofhkit.restoration.page.methods import Method
 from ofhkit.zoo import DEFAULT_MODEL
 
-__all__ = ["SCORES", "Figure", "Results", "read_cells", "restore"]
+__all__ = ["SCORES", "Figure", "Results", "read_mask", "read_points", "restore"]
 
 ANSWERS = 6
+_DIGITS = re.compile(f"[0-9a-f]{{{HR_SIZE * HR_SIZE // 4}}}")
 SCORES = {metric.name: metric for metric in (PSNR, SSIM, LPIPS, NRMSE, Consistency)}
 
 
@@ -66,6 +68,7 @@ class Results:
         methods: in the order given.
         warnings: what to keep in mind.
         doubts: how sure the default method is, and other answers of it; empty where no method can say.
+        photo: the photograph before and after, (H, W, 3) uint8; empty where there is none.
     """
 
     name: str
@@ -75,35 +78,53 @@ class Results:
     methods: tuple[Figure, ...]
     warnings: tuple[str, ...] = ()
     doubts: tuple[Figure, ...] = ()
+    photo: tuple[np.ndarray, ...] = ()
 
 
-def read_cells(cells: object) -> np.ndarray:
-    """Turn the painter's answer, 256 characters 0 or 1, into a (16, 16) bool mask.
+def read_mask(text: object) -> np.ndarray:
+    """Turn the painter's answer, a bit a pixel in hexadecimal digits, into a (128, 128) bool mask.
 
     Raises:
         OfhkitError: it is something else.
 
-    >>> int(read_cells('1' + '0' * 255).sum())
+    >>> int(read_mask('8' + '0' * 4095).sum())
     1
     """
-    if not isinstance(cells, str) or len(cells) != 256 or set(cells) - {"0", "1"}:
+    if not isinstance(text, str) or not _DIGITS.fullmatch(text):
         raise OfhkitError("the painted hole did not arrive; reload the page and paint it again")
-    return (np.frombuffer(cells.encode(), np.uint8) == ord("1")).reshape(16, 16)
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).reshape(HR_SIZE, HR_SIZE).astype(bool)
+
+
+def read_points(points: object) -> np.ndarray:
+    """Turn the painter's five clicked points, fractions of width and height, into (5, 2).
+
+    Raises:
+        OfhkitError: it is something else.
+    """
+    pairs = points if isinstance(points, list) and len(points) == 5 else []
+    numbers = [n for pair in pairs if isinstance(pair, list) and len(pair) == 2 for n in pair]
+    if len(numbers) != 10 or not all(type(n) in (int, float) and 0 <= n <= 1 for n in numbers):
+        raise OfhkitError("the five points did not arrive; click them again")
+    return np.array(numbers, float).reshape(5, 2)
 
 
 @torch.no_grad()
 def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[Method]) -> Results:
-    """Hide cells of a face and let every method restore it.
+    """Hide a part of a face and let every method restore it.
 
     Args:
-        hidden: (16, 16) bool.
+        hidden: (128, 128) bool; a pixel of the small face is hidden with an eighth of its pixels.
         intact: the picture shows the true face under the hole, so that results are scored against it. Otherwise what is
             under the hole is kept from leaking over its rim before the face is shrunk.
 
     Raises:
         OfhkitError: everything is hidden.
     """
-    if hidden.all():
+    if opened.lost:
+        raise OfhkitError("no face was found here; click its five points first")
+    shares = hidden.reshape(LR_SIZE, SCALE, LR_SIZE, SCALE).mean((1, 3))
+    cells = shares >= HIDDEN_SHARE
+    if cells.all():
         raise OfhkitError("everything is hidden: there is nothing to go by; erase some of the hole")
     truth = to_float(opened.face)[None] if intact and opened.has_truth else None
     if opened.tiny:
@@ -111,10 +132,10 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
     elif truth is not None:
         lr = downsample_cubic(truth).clamp(0, 1)
     else:
-        lr = crop_and_downsample(opened.face, hidden.repeat(8, 0).repeat(8, 1), scaling(128)).lr[None]
-    mask = torch.from_numpy(hidden)[None, None].float()
+        lr = crop_and_downsample(opened.face, hidden, scaling(HR_SIZE)).lr[None]
+    mask = torch.from_numpy(cells)[None, None].float()
     figures = tuple(_figure(method, lr, mask, truth, opened) for method in methods)
-    area = int(hidden.sum())
+    area = int(cells.sum())
     warnings = []
     if area > MAX_HOLE:
         warnings.append(f"{area} of 256 pixels are hidden; the methods are trained on {MAX_HOLE} at the most")
@@ -123,7 +144,7 @@ def restore(opened: Opened, hidden: np.ndarray, intact: bool, methods: Sequence[
         points = opened.landmarks if opened.landmarks is not None else _read(truth)
         shown = Figure("The true face", opened.face, landmarks=points)
     return Results(
-        opened.name, to_uint8((lr * (1 - mask))[0]), hidden, shown, figures, tuple(warnings), _doubts(methods, lr, mask)
+        opened.name, to_uint8((lr * (1 - mask))[0]), cells, shown, figures, tuple(warnings), _doubts(methods, lr, mask)
     )
 
 

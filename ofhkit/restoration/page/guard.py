@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ofhkit.errors import OfhkitError
-from ofhkit.restoration.page.compare import read_cells
+from ofhkit.restoration.page.compare import read_mask, read_points
 from ofhkit.restoration.page.uploads import MAX_FILES, MAX_FOLDER, MAX_UPLOAD, Uploads
 
 __all__ = ["Guard", "read_event"]
@@ -89,8 +89,9 @@ def _value(block: Any, value: Any, uploads: Uploads) -> Any:
             raise OfhkitError(f"{len(value)} pictures are more than {MAX_FILES} at once; choose fewer")
         return [_file(item, uploads) for item in value or []]
     if kind == "HTML":
-        read_cells(value["cells"])
-        return {"cells": value["cells"]}
+        read_mask(value["mask"])
+        points = value.get("points") or []
+        return {"mask": value["mask"], "points": read_points(points).tolist() if points else []}
     if kind == "Checkbox" and isinstance(value, bool):
         return value
     if kind in ("Radio", "Dropdown") and value in [choice for _, choice in block.choices]:

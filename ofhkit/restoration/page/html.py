@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+from PIL import Image
 
 from ofhkit.functional.images import png_uri
 from ofhkit.restoration.page.archive import Row
 from ofhkit.restoration.page.compare import SCORES, Figure, Results
 
-__all__ = ["draw_batch", "draw_results"]
+__all__ = ["draw_batch", "draw_faces", "draw_results"]
+
+SHOWN = 1000  # pixels of a photograph's larger side on the page; the archive has them all
 
 _LINES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
           (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
@@ -30,24 +34,55 @@ SURE = (
 )
 
 
-def draw_results(results: Results, archive: bytes) -> str:
-    """The comparison: what goes in, completed, the true face, and a card for every method, best scores marked."""
-    best = _best(results.methods)
+def draw_results(results: Results, link: str) -> str:
+    """The comparison: before and after, what goes in, completed, the true face, and a card for every method."""
+    best, first = _best(results.methods), results.methods[0]
     seen = _card(Figure("What goes in", results.lr, "16 × 16 pixels"), best, results.hidden)
     given = seen + "".join(_card(figure, best) for figure in _completions(results.methods))
-    given += _card(results.truth, best) if results.truth else ""
-    cards = "".join(_card(figure, best) for figure in results.methods)
+    truth = _card(results.truth, best) if results.truth else ""
+    cards = "".join(_card(figure, best, compares=True) for figure in results.methods)
     doubts = "".join(_card(figure, best) for figure in results.doubts)
     if doubts:
-        doubts = f'<h3>How sure, and what fits as well</h3><p>{SURE}</p><div class="cards given">{doubts}</div>'
+        doubts = f'<h2>How sure, and what fits as well</h2><p>{SURE}</p><div class="cards given">{doubts}</div>'
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in results.warnings)
     slowest = max(figure.seconds for figure in results.methods)
-    link = _download(f"{results.name}.zip", "data:application/zip;base64," + base64.b64encode(archive).decode())
-    return f"""<div class="results">
+    photo = _versus(*map(_jpeg_uri, results.photo), "before", f"after, by {first.name}") if results.photo else ""
+    face = _versus(png_uri(results.lr), png_uri(first.image), "what goes in", first.name, "pixels")
+    return f"""<div class="results">{warnings}<div class="compared">{photo}{face}{truth}</div>
+<p class="invented">What lies in the hole is invented: it shows nobody and proves nothing.</p>
 <div class="bar"><label><input type="checkbox" class="marks"> Landmarks</label>
-<span class="time">{len(results.methods)} methods, the slowest {1000 * slowest:.0f} ms</span>{link}</div>{warnings}
-<div class="cards given">{given}</div><h3>Restored to 128 × 128</h3><div class="cards">{cards}</div>{doubts}
-<p class="notice">Hallucinated: not for identification. What lies in the hole is invented.</p></div>"""
+<span class="time">{len(results.methods)} methods, the slowest {1000 * slowest:.0f} ms</span>
+{_download(f"{results.name}.zip", link)}</div>
+<h2>Every method, best first; press one to compare it above</h2><div class="cards">{cards}</div>{doubts}
+<h2>How it came about</h2><div class="cards given">{given}</div>
+<p class="notice">Hallucinated: not for identification.</p></div>"""
+
+
+def _versus(before: str, after: str, left: str, right: str, kind: str = "") -> str:
+    """A slider between two pictures."""
+    return f"""<div class="versus"><img alt="{escape(right)}" src="{after}"><img class="{kind}" alt="{escape(left)}"
+src="{before}"><input type="range" min="0" max="100" value="50" aria-label="Show more of before or of after"><span
+class="tag left">{escape(left)}</span><span class="tag right">{escape(right)}</span></div>"""
+
+
+def _jpeg_uri(image: np.ndarray) -> str:
+    small = Image.fromarray(image)
+    small.thumbnail((SHOWN, SHOWN))
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def draw_faces(faces: Sequence[np.ndarray]) -> str:
+    """Buttons to choose one of several faces; nothing where there is one."""
+    if len(faces) < 2:
+        return ""
+    tiles = (
+        f'<button data-name="{i}" aria-pressed="{str(i == 0).lower()}"><img alt="face {i + 1}" src="{png_uri(face)}">'
+        "</button>"
+        for i, face in enumerate(faces)
+    )
+    return f'<p class="which">Which face?</p><div class="examples">{"".join(tiles)}</div>'
 
 
 def draw_batch(rows: Sequence[Row], link: str) -> str:
@@ -70,7 +105,7 @@ def _tile(row: Row) -> str:
     return f'<figure class="tile"><img alt="{name}, {status}" src="{png_uri(row.image)}">{caption}</figure>'
 
 
-def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = None) -> str:
+def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = None, compares: bool = False) -> str:
     small = ' class="pixels"' if figure.image.shape[0] == 16 else ""
     inset = ""
     if figure.completed is not None:
@@ -84,8 +119,9 @@ def _card(figure: Figure, best: dict[str, float], hidden: np.ndarray | None = No
     scores = f"<dl>{rows}</dl>" if rows else ""
     marks = _landmarks(figure.landmarks) if figure.landmarks is not None else ""
     cover = _holes(hidden) if hidden is not None else ""
-    return f"""<figure class="card"><div class="view"><img{small} alt="{escape(figure.name)}"
-src="{png_uri(figure.image)}">{marks}{cover}{inset}</div>
+    tag = f'button type="button" aria-label="Compare {escape(figure.name)}"' if compares else "div"
+    return f"""<figure class="card"><{tag} class="view"><img{small} alt="{escape(figure.name)}"
+src="{png_uri(figure.image)}">{marks}{cover}{inset}</{tag.split()[0]}>
 <figcaption><b>{escape(figure.name)}</b><small title="{escape(figure.note)}">{escape(figure.note)}</small></figcaption>
 {scores}</figure>"""
 
@@ -128,4 +164,6 @@ def _holes(hidden: np.ndarray) -> str:
 
 
 def _download(name: str, link: str) -> str:
+    if not link:
+        return ""
     return f'<a class="download" download="{escape(name)}" href="{link}">Download all (zip)</a>'

@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 
 from ofhkit.data.picture_decoding import read_frames
-from ofhkit.errors import OfhkitError, is_warning
-from ofhkit.registry import HALLUCINATORS
+from ofhkit.errors import OfhkitError
+from ofhkit.functional.task import HR_SIZE, LR_SIZE
 from ofhkit.rendering.render import render_face
-from ofhkit.restoration import Picture, Restorer
+from ofhkit.restoration import Picture
 from ofhkit.restoration.page.uploads import MAX_BYTES
 from ofhkit.restoration.pictures import VIDEOS
 from ofhkit.runtime.files import asset
 
-__all__ = ["EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "example_hole", "open_example", "open_file", "read_upload"]
+__all__ = [
+    "EXAMPLES", "MAX_SIDE", "MEMORY", "Opened", "Photo", "example_hole", "open_example", "read_photo", "read_upload",
+]  # fmt: skip
 
 MEMORY = 900_000_000  # bytes that all pictures that are worked on at a time may take
 MAX_SIDE = 4000  # a larger picture is shrunk first, to keep the page quick
@@ -31,15 +33,36 @@ HOLES = (  # of the examples: how thick a line of which points
 
 
 @dataclass(frozen=True)
+class Photo:
+    """Where a face was cut out of, and where its result is pasted back.
+
+    Attributes:
+        path: the uploaded file; it is read again when it is needed.
+        label: what its owner calls it.
+        matrices: from picture to crop, (2, 3) each, one a face; empty where none was found.
+        index: which face.
+    """
+
+    path: Path
+    label: str
+    matrices: tuple[np.ndarray, ...]
+    index: int = 0
+
+
+@dataclass(frozen=True)
 class Opened:
     """A face before anything is hidden.
 
     Attributes:
         name: for file names.
         face: (128, 128, 3) uint8, or (16, 16, 3) for a tiny face.
-        hidden: (16, 16) bool: what the picture itself leaves open (transparency).
+        hidden: (128, 128) bool: what the picture itself leaves open (transparency), or an example's hole.
         landmarks: (68, 2) exact, pixels of ``face``; None where nobody knows them.
         notes: what was done to the picture.
+        photo: None where the picture is nothing but the face.
+        view: (H, W, 3) uint8: the face with more detail, to paint on; the whole photograph where no face was found.
+        faces: (128, 128, 3) uint8 each: what can be chosen from.
+        holed: the picture itself has a hole, so that nobody knows what was there.
     """
 
     name: str
@@ -47,16 +70,25 @@ class Opened:
     hidden: np.ndarray
     landmarks: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    photo: Photo | None = None
+    view: np.ndarray | None = None
+    faces: tuple[np.ndarray, ...] = ()
+    holed: bool = False
 
     @property
     def tiny(self) -> bool:
         """Whether there never was a large face."""
-        return self.face.shape[0] == 16
+        return self.face.shape[0] == LR_SIZE
 
     @property
     def has_truth(self) -> bool:
         """Whether results can be compared with what was there."""
-        return not self.tiny and not self.hidden.any()
+        return not self.tiny and not self.holed
+
+    @property
+    def lost(self) -> bool:
+        """Whether no face was found, so that five points must say where it is."""
+        return self.photo is not None and not self.photo.matrices
 
 
 @lru_cache(maxsize=len(EXAMPLES))
@@ -71,14 +103,14 @@ def open_example(name: str) -> Opened:
     """
     if name not in EXAMPLES:
         raise OfhkitError("there is no such example; choose one of the pictures shown")
-    none = np.zeros((16, 16), bool)
+    hole = example_hole(name)
     if name == "Astronaut":
         face = cv2.imread(str(asset("astronaut_face.png")))[..., ::-1]
-        return Opened("astronaut", np.ascontiguousarray(face), none, notes=("NASA portrait, public domain",))
+        return Opened("astronaut", np.ascontiguousarray(face), hole, notes=("NASA portrait, public domain",))
     number = EXAMPLES.index(name)
     face, landmarks, _ = render_face(0, "test", RENDERED[number - 1])
     face = np.ascontiguousarray(face.transpose(1, 2, 0))
-    return Opened(f"rendered_{number}", face, none, landmarks, ("rendered: this person does not exist",))
+    return Opened(f"rendered_{number}", face, hole, landmarks, ("rendered: this person does not exist",))
 
 
 def example_hole(name: str) -> np.ndarray:
@@ -89,7 +121,7 @@ def example_hole(name: str) -> np.ndarray:
     """
     thickness, *points = HOLES[EXAMPLES.index(name)]
     line = np.array(points, np.int32)
-    return cv2.polylines(np.zeros((128, 128), np.uint8), [line], False, 1, thickness).astype(bool)
+    return cv2.polylines(np.zeros((HR_SIZE, HR_SIZE), np.uint8), [line], False, 1, thickness).astype(bool)
 
 
 def read_upload(path: Path, label: str, memory: int) -> Picture:
@@ -117,37 +149,9 @@ def read_upload(path: Path, label: str, memory: int) -> Picture:
     return replace(picture, path=path)
 
 
-def open_file(path: str | Path, memory: int = MEMORY) -> Opened:
-    """Read a picture and find its face.
-
-    Args:
-        path: the file; errors name it by its name, and never the path.
-        memory: bytes that this may take.
-
-    Raises:
-        OfhkitError: too large, not a picture, or no face in it; one sentence without the server's path.
-    """
-    label = Path(path).name
-    picture = _shrink(read_upload(Path(path), label, memory))
-    outcome = next(_finder().restore([picture]))
-    if outcome.error:
-        raise OfhkitError(f"{label}: {outcome.problem or outcome.error}; crop it square around one face")
-    best = max(outcome.faces, key=lambda face: np.nan_to_num(face.score))
-    notes = tuple(note for note in outcome.notes if not is_warning(note))
-    if len(outcome.faces) > 1:
-        notes += ("the clearest one is shown",)
-    face = best.lr if best.seen is None else best.seen
-    return Opened(Path(label).stem[:40] or "picture", face, best.mask, None, notes)
-
-
-@lru_cache(maxsize=1)
-def _finder() -> Restorer:
-    """Finds, aligns and shrinks as :file:`ofhkit infer` does; its own network is the cheapest there is."""
-    parts = dict(inpainter=dict(type="Telea"), upsampler=dict(type="Bicubic"))
-    return Restorer(HALLUCINATORS.build(dict(type="FaceHallucinator", **parts)).eval())
-
-
-def _shrink(picture: Picture) -> Picture:
+def read_photo(path: Path, label: str, memory: int) -> Picture:
+    """:func:`read_upload`, shrunk to :data:`MAX_SIDE`; always to the same pixels."""
+    picture = read_upload(path, label, memory)
     height, width = picture.rgb.shape[:2]
     factor = MAX_SIDE / max(height, width)
     if factor >= 1:

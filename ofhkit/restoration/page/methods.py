@@ -9,7 +9,7 @@ from pathlib import Path
 from ofhkit.models.inference import faster
 from ofhkit.models.pipeline import FaceHallucinator
 from ofhkit.registry import HALLUCINATORS
-from ofhkit.zoo import load_model, zoo
+from ofhkit.zoo import DEFAULT_MODEL, load_model, zoo
 
 __all__ = ["Method", "installed_methods"]
 
@@ -30,7 +30,9 @@ class Method:
 
 
 def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
-    """Load every model that ships and every file named, fused; then bicubic baselines, Telea's first.
+    """Load every model that ships and every file named, fused: the default, the files, the others, best PSNR first.
+
+    A baseline without training is the last.
 
     Raises:
         OfhkitError: a file is not a pipeline.
@@ -38,25 +40,18 @@ def installed_methods(files: Sequence[str | Path] = ()) -> list[Method]:
     >>> [m.name for m in installed_methods()][-1]
     'Telea + bicubic'
     """
+    shipped = {name: load_model(name, "cpu") for name in zoo()}
+    best = sorted(shipped, key=lambda name: (name != DEFAULT_MODEL, -shipped[name].info["metrics"]["PSNR"]))
+    models = [shipped[name] for name in best]
+    models[1:1] = [load_model(file, "cpu") for file in files]
     methods: list[Method] = []
-    for source in [*zoo(), *files]:
-        model = load_model(source, "cpu")
-        info = model.info
-        name = str(info["name"])
+    for model in models:
+        name = str(model.info["name"])
         while any(m.name == name for m in methods):
             name += "'"
-        note = " · ".join(str(info[key]) for key in ("method", "licence") if info.get(key))
+        note = " · ".join(str(model.info[key]) for key in ("method", "licence") if model.info.get(key))
         methods.append(Method(name, note, faster(model)))
-    if methods:
-        first = methods[0]
-        model = _baseline(first.model.inpainter, {**first.model.info, "name": "inpainter-bicubic"})
-        methods.append(Method("Inpainter + bicubic", f"the hole by {first.name}, then interpolation", model))
-    telea = _baseline(dict(type="Telea"), {"name": "telea-bicubic"})
-    methods.append(Method("Telea + bicubic", "no training at all", telea))
-    return methods
-
-
-def _baseline(inpainter: object, info: dict) -> FaceHallucinator:
-    model = HALLUCINATORS.build(dict(type="FaceHallucinator", inpainter=inpainter, upsampler=dict(type="Bicubic")))
-    model.info = info
-    return model.eval()
+    parts = dict(inpainter=dict(type="Telea"), upsampler=dict(type="Bicubic"))
+    telea = HALLUCINATORS.build(dict(type="FaceHallucinator", **parts)).eval()
+    telea.info = {"name": "telea-bicubic"}
+    return [*methods, Method("Telea + bicubic", "no training at all", telea)]

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ofhkit.errors import OfhkitError
@@ -59,7 +60,7 @@ def application(methods: Sequence[Method], concurrency: int = 2) -> Guard:
 
 
 def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2) -> None:
-    """Serve the page until it is stopped.
+    """Serve the page until it is stopped; its address is printed when it answers.
 
     Raises:
         OfhkitError: Gradio is not installed, or the port is taken.
@@ -74,7 +75,17 @@ def serve(methods: Sequence[Method], host: str, port: int, concurrency: int = 2)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OfhkitError(f"--host {host} --port {port}: {reason}; choose another port") from None
-    uvicorn.run(app, host=host, port=port, log_level="warning", http=_impatient(), **LIMITS)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                number = self.servers[0].sockets[0].getsockname()[1]
+                print(f"{len(methods)} methods; open http://{host}:{number}/ (Ctrl-C stops)", flush=True)
+
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", http=_impatient(), **LIMITS)
+    with suppress(KeyboardInterrupt):
+        Server(config).run()
 
 
 def _impatient() -> type:

@@ -27,6 +27,7 @@ from ofhkit.zoo import load_model
 DOCS = Path(__file__).parents[2] / "docs"
 SIZES = {"desktop": (1280, 1000), "phone": (400, 860)}
 LOADS, FACES = 3, 10
+RUNTIME = "onnxruntime-web/dist"
 
 
 def shoot(page, name):
@@ -39,28 +40,24 @@ def shoot(page, name):
         picture.crop((0, 0, width, min(picture.height, 2200))).save(DOCS / f"pictures/{name}_{kind}.webp", quality=80)
 
 
-def site(browser):
-    with tempfile.TemporaryDirectory() as folder:
-        export_web(
-            load_model("ofhnet-plus", "cpu"), Path(folder), Path(os.environ["OFHKIT_NPM"], "onnxruntime-web/dist")
-        )
-        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
-        server, loads, faces = serve(folder), [], []
-        for _ in range(LOADS):
-            page = browser.new_page()  # a new context: nothing is cached
-            page.set_default_timeout(120_000)
-            visit(page, server)
-            loads.append(float(page.get_attribute("html", "data-ready")))
-        for _ in range(FACES):
-            page.click("[data-do=random]")
-            page.wait_for_timeout(200)
-            settle(page)
-            faces.append(float(page.get_attribute("#time", "data-milliseconds")))
-        page.click("#examples button >> nth=3")
-        page.wait_for_timeout(1500)
+def site(browser, folder):
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    server, loads, faces = serve(folder), [], []
+    for _ in range(LOADS):
+        page = browser.new_page()  # a new context: nothing is cached
+        page.set_default_timeout(120_000)
+        visit(page, server)
+        loads.append(float(page.get_attribute("html", "data-ready")))
+    for _ in range(FACES):
+        page.click("[data-do=random]")
+        page.wait_for_timeout(200)
         settle(page)
-        shoot(page, "site")
-        server.shutdown()
+        faces.append(float(page.get_attribute("#time", "data-milliseconds")))
+    page.click("#examples button >> nth=3")
+    page.wait_for_timeout(1500)
+    settle(page)
+    shoot(page, "site")
+    server.shutdown()
     load = os.getloadavg()[0]
     text = (
         "# The page without a server: how long it takes\n\n"
@@ -95,7 +92,9 @@ def demo(browser):
 def main():
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        site(browser)
+        with tempfile.TemporaryDirectory() as folder:
+            export_web(load_model("ofhnet-plus", "cpu"), Path(folder), Path(os.environ["OFHKIT_NPM"], RUNTIME))
+            site(browser, Path(folder))
         demo(browser)
         browser.close()
 

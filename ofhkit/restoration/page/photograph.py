@@ -53,7 +53,7 @@ def open_file(path: str | Path, name: str | None = None, memory: int = MEMORY) -
             short, _within(picture.rgb), none, notes=("no face was found",), photo=photo, view=_within(picture.rgb)
         )
     if outcome.error:
-        raise OfhkitError(f"{label}: {outcome.error}")
+        raise OfhkitError(f"{label}: {outcome.problem or outcome.error}")
     notes = tuple(note for note in outcome.notes if note != UNTOUCHED and not is_warning(note))
     if outcome.kind == "photo":
         found = sorted(outcome.faces, key=lambda face: -np.nan_to_num(face.score))

@@ -47,12 +47,18 @@ export function paint(rgb, side, canvas = sheet(side, side)[0], alpha = null) {
 }
 
 /** Fill hidden pixels smoothly from those round them: layer by layer, then relaxed. */
-export function diffuse(values, hidden, rounds = 60) {
+export function diffuse(values, hidden, rounds = 30) {
   const out = Float32Array.from(values), size = SIDE * SIDE, left = [], layer = Uint8Array.from(hidden);
   for (let i = 0; i < size; i++) if (hidden[i]) left.push(i);
   const near = (i) => [i % SIDE ? i - 1 : -1, (i + 1) % SIDE ? i + 1 : -1, i - SIDE, i + SIDE].filter((j) => j >= 0 && j < size);
   const around = Object.fromEntries(left.map((i) => [i, near(i)]));
-  const mean = (i, of) => { for (let c = 0; c < 3; c++) out[c * size + i] = of.reduce((sum, j) => sum + out[c * size + j], 0) / of.length; };
+  const mean = (i, of) => {
+    for (let c = 0; c < 3; c++) {
+      let sum = 0;
+      for (const j of of) sum += out[c * size + j];
+      out[c * size + i] = sum / of.length;
+    }
+  };
   for (let todo = left; todo.length;) {
     const rim = todo.filter((i) => around[i].some((j) => !layer[j]));
     if (!rim.length) break;

@@ -1,6 +1,6 @@
 """Film the page of ofhkit demo in Chromium: an example, a hole that is painted, and what every model makes of it.
 
-    python tools/film_page.py --out docs/pictures/page.webp
+    python tools/film_page.py --out docs/pictures/page_film.webp
 
 Needs: pip install 'ofhkit[browser]', and a Chromium on the path.
 """
@@ -23,7 +23,7 @@ STROKES, SHORT, LONG = 6, 180, 2500  # milliseconds that a frame stands
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures/page.webp"), metavar="FILE.webp")
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures/page_film.webp"), metavar="FILE.webp")
     parser.add_argument("--example", default="Astronaut", metavar="NAME", help="the face (Astronaut)")
     args = parser.parse_args()
 
@@ -50,8 +50,8 @@ def main() -> None:
                 frames.append((page.screenshot(), milliseconds))
 
             page.click(f"#examples button[data-name='{args.example}']")
-            page.click("[data-hole=none]")
-            page.click("[data-size='4']")
+            page.click("[data-do=clear]")
+            page.fill("#painter input[type=range]", "30")
             shoot(LONG // 2)
             box = page.locator("#painter canvas").bounding_box()
             left, top, width = box["x"], box["y"] + 0.36 * box["height"], box["width"]

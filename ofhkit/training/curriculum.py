@@ -289,7 +289,7 @@ def _save(
     stage: Stage, context: Context, spec: Mapping[str, Any], folder: Path, network: nn.Module, seconds: float
 ) -> None:
     """Write the weights."""
-    header = {"stage": stage.name, "component": dict(context.model[stage.trains]), "digest": digest(spec)}
-    header |= {"seconds": round(seconds, 1), "core_seconds": round(stage.core_seconds(), 1)}
+    header: dict[str, Any] = {"seconds": round(seconds, 1), "core_seconds": round(stage.core_seconds(), 1)}
+    header |= {"stage": stage.name, "component": dict(context.model[stage.trains]), "digest": digest(spec)}
     save_weights(folder / WEIGHTS, network.state_dict(), header)
     log.info("[%s] done in %s: %s", stage.name, clock(seconds), folder)

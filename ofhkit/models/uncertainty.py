@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofhkit.errors import OfhkitError
-from ofhkit.functional.image_quality import enlarge_mask
 
 __all__ = ["COVERED", "INTERVAL", "Uncertainty", "calibrated", "hidden", "noise"]
 
@@ -91,7 +90,8 @@ def noise(samples: int, shape: tuple[int, ...], generator: torch.Generator) -> T
 
 def hidden(mask: Tensor, sr: Tensor) -> Tensor:
     """(N, 1, H, W) bool: pixels of the large face that stem from occluded ones."""
-    return enlarge_mask(mask, sr) > 0.5
+    scale = sr.shape[-1] // mask.shape[-1]  # no check of sizes: an exported graph holds for any batch
+    return (mask > 0.5).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
 def calibrated(model: nn.Module) -> Uncertainty:

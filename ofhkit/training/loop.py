@@ -247,7 +247,8 @@ class Runner(MMRunner):
         """Write everything that an exact resume needs, atomically; called, as MMEngine's, after an iteration."""
         iteration = self.iter + 1
         schedulers = {name: [s.state_dict() for s in group] for name, group in self._schedulers().items()}
-        meta = {"iter": iteration, "epoch": self.epoch, "core_seconds": self.model.core_seconds()}
+        spent = self.model.core_seconds() if hasattr(self.model, "core_seconds") else 0.0  # of a stage; any model runs
+        meta = {"iter": iteration, "epoch": self.epoch, "core_seconds": spent}
         state = dict(zip(_STATE, (meta, self.model.state_dict(), self.optim_wrapper.state_dict(), schedulers)))
         self.call_hook("before_save_checkpoint", checkpoint=state)
         return save_checkpoint(Path(out_dir or self.work_dir), iteration, state)

@@ -56,7 +56,7 @@ class PartialConvInpainter(nn.Module):
     Raises:
         OfhkitError: faces of another size.
 
-    >>> PartialConvInpainter((4, 4, 4, 4))(torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)).shape
+    >>> PartialConvInpainter((4, 4, 4, 4)).eval()(torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)).shape
     torch.Size([1, 3, 16, 16])
     """
 

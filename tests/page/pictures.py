@@ -5,18 +5,23 @@
 Writes docs/pictures/page_*.webp and site_*.webp, and docs/results/web.md.
 """
 
+# ruff: noqa: E402
 import io
 import os
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import uvicorn
-from conftest import FLAGS
 from PIL import Image
 from playwright.sync_api import sync_playwright
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # as pytest finds them
+
+from conftest import FLAGS
 from static_site import serve, settle, visit
 
 from ofhkit.export import export_web

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -219,3 +220,16 @@ def test_cards_headers_and_listing_say_the_same(monkeypatch, capsys):
 def test_a_model_that_is_free_to_use_brings_no_research_weights_along():
     assert zoo.completer_for(ofhkit.load_model("ofhnet-synthetic", "cpu"), "cpu") is None
     assert zoo.completer_for(ofhkit.load_model("ofhnet", "cpu"), "cpu") is not None
+
+
+@pytest.mark.parametrize("name", sorted(zoo.zoo()))
+def test_what_is_no_face_stays_a_picture_and_the_fast_form_is_used(name):
+    """A network whose numbers grow from block to block on noise would also refuse its fast form."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = ofhkit.load_model(name, "cpu")
+        if hasattr(model.upsampler, "fused"):
+            ofhkit.load_model(name, "cpu", fuse=True)
+    noise = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert model.upsample(noise, torch.zeros(4, 1, 16, 16)).abs().max() < 100

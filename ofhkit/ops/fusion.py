@@ -37,7 +37,7 @@ def fuse(
 
     Args:
         model: a network with a method ``fused()``, or any module that contains such networks.
-        probe: the arguments of ``model.forward`` for the verification; random low-resolution faces with a hole by
+        probe: the arguments of ``model.forward`` for the verification; random smooth 16x16 pictures with a hole by
             default, as its parameters are named ``lr`` and ``mask``.
         precision: ``'float32'`` (exact up to rounding) or ``'bfloat16'`` (rounded; not exact).
         micro_batch: how many images go through a network at a time; ``'auto'`` measures it once, at the first large
@@ -166,7 +166,8 @@ class FusedNetwork(nn.Module):
 def default_probe(model: nn.Module) -> tuple[Tensor, ...]:
     """Return random arguments for ``model.forward`` from the names of its parameters, which are ``lr`` and ``mask``."""
     generator = torch.Generator().manual_seed(0)
-    lr = torch.rand(3, 3, 16, 16, generator=generator)
+    smooth = nn.functional.interpolate(torch.rand(3, 3, 4, 4, generator=generator), 16, mode="bilinear")
+    lr = 0.8 * smooth + 0.2 * torch.rand(3, 3, 16, 16, generator=generator)  # neighbours alike, as in faces
     mask = torch.zeros(3, 1, 16, 16)
     mask[:, :, 5:11, 4:12] = 1
     known = {"lr": lr * (1 - mask), "mask": mask}

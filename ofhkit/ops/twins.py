@@ -164,22 +164,25 @@ class FusedDecoderBlock(nn.Sequential):
 
 
 class FusedGatedBlock(nn.Module):
-    """``x + gate * conv(relu(conv(x)))`` whose first convolution takes its ReLU along.
+    """``x + gate * conv(relu(conv(x)))``, held within a limit, whose first convolution takes its ReLU along.
 
     Args:
-        block: with ``conv1, conv2`` and the linear layer ``gate`` that reads the mean of ``x``.
+        block: with ``conv1, conv2``, the linear layer ``gate`` that reads the mean of ``x``, and ``limit``, the largest
+            size of a result.
     """
 
     def __init__(self, block: nn.Module):
         super().__init__()
         self.conv1 = fold(block.conv1, activation="relu")
         self.conv2 = fold(block.conv2)
+        self.limit = block.limit
         self.register_buffer("weight", block.gate.weight.detach().clone())
         self.register_buffer("bias", block.gate.bias.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         gate = torch.sigmoid(F.linear(x.mean((2, 3)), self.weight, self.bias))
-        return torch.addcmul(x, self.conv2(self.conv1(x)), gate[:, :, None, None])
+        y = torch.addcmul(x, self.conv2(self.conv1(x)), gate[:, :, None, None])
+        return y.clamp_(-self.limit, self.limit)
 
 
 class FusedTrunk(nn.Module):

@@ -26,7 +26,13 @@ from ofhkit.registry import UPSAMPLERS
 
 
 class GatedBlock(nn.Module):
-    """``x + gate * conv(relu(conv(x)))``, with one gate in (0, 1) a channel that is read from the mean of ``x``."""
+    """``x + gate * conv(relu(conv(x)))``, with one gate in (0, 1) a channel that is read from the mean of ``x``.
+
+    The result is held within +-``limit``. Faces do not come near it; what is no face (noise, a checkerboard) would grow
+    from block to block beyond all numbers.
+    """
+
+    limit = 80.0
 
     def __init__(self, channels: int):
         super().__init__()
@@ -38,7 +44,8 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(F.relu(self.conv1(x)))
-        return torch.addcmul(x, y, torch.sigmoid(self.gate(x.mean((2, 3))))[:, :, None, None])
+        gate = torch.sigmoid(self.gate(x.mean((2, 3))))[:, :, None, None]
+        return torch.addcmul(x, y, gate).clamp(-self.limit, self.limit)
 
 
 @UPSAMPLERS.register_module()

@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import torch
 import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -25,6 +26,7 @@ from conftest import FLAGS
 from static_site import serve, settle, visit
 
 from ofhkit.export import export_web
+from ofhkit.ops import device_name
 from ofhkit.restoration.page import installed_methods
 from ofhkit.restoration.page.server import application
 from ofhkit.zoo import load_model
@@ -67,7 +69,8 @@ def site(browser, folder):
     text = (
         "# The page without a server: how long it takes\n\n"
         "`OFHKIT_NPM=node_modules python tests/page/pictures.py` prints it: `ofhnet-plus` in Chromium, one thread of\n"
-        f"{os.cpu_count()} cores, of which other jobs took {load:.1f} (load average).\n\n"
+        f"{os.cpu_count()} cores of {device_name(torch.device('cpu'))} ({torch.backends.cpu.get_cpu_capability()}), "
+        f"load average {load:.1f}.\n\n"
         "| what | value |\n|---|--:|\n"
         f"| folder | {size:.1f} MB |\n"
         f"| from opening the page to the first face, median of {LOADS} | {statistics.median(loads) / 1000:.2f} s |\n"

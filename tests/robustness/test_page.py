@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import socket
 import threading
 import time
@@ -27,7 +28,9 @@ from ofhkit.runtime.files import asset
 pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhkit[demo]')")
 
 MINUTES = float(os.environ.get("OFHKIT_PAGE_MINUTES", "30"))
-NO_MASK = "this is another colored picture"  # what the door for mask files says of a face
+NO_MASK = re.compile("another colored picture|hides nothing of this face")  # what the door for masks says of a face
+    "this is another colored picture|it hides nothing of this face"
+)  # the door for mask files, of a face
 STATUS = {200, 307, 400, 403, 404, 405, 413, 415, 422, 429, 503}
 MOST = 1000  # MB above the start for any picture
 
@@ -176,7 +179,7 @@ def test_a_picture_takes_no_more_than_a_gigabyte(server, visitor, face):
     answers = [visitor.ask(event, data([file_data(path)] if many else file_data(path))) for event, data, many in doors]
     rest = [answer for answer in answers if "data:image" not in answer]
     assert len(rest) == 1
-    assert NO_MASK in rest[0]
+    assert NO_MASK.search(rest[0])
     start, taken = server.memory(), {}
     for name, content in (("face.jpg", large.getvalue()), *pictures()):
         [path] = visitor.upload((name, content))
@@ -266,7 +269,7 @@ def test_eight_visitors_and_flat_memory(server, face, counts):
                 handles = visitor.upload(*[(f"{n}.png", face) for n in range(rng.randint(1, 3) if many else 1)])
                 files = [file_data(handle) for handle in handles]
                 answer = visitor.ask(event, data(files if many else files[0]), session=f"client{number}")
-                assert "data:image" in answer or NO_MASK in answer
+                assert "data:image" in answer or NO_MASK.search(answer), answer
                 done[number] += 1
                 time.sleep(rng.uniform(2, 10))  # while the result is looked at
 

@@ -29,8 +29,6 @@ pytest.importorskip("gradio", reason="Gradio is not installed (pip install 'ofhk
 
 MINUTES = float(os.environ.get("OFHKIT_PAGE_MINUTES", "30"))
 NO_MASK = re.compile("another colored picture|hides nothing of this face")  # what the door for masks says of a face
-    "this is another colored picture|it hides nothing of this face"
-)  # the door for mask files, of a face
 STATUS = {200, 307, 400, 403, 404, 405, 413, 415, 422, 429, 503}
 MOST = 1000  # MB above the start for any picture
 

@@ -201,8 +201,10 @@ def test_old_files_are_removed_and_a_full_folder_takes_no_more(monkeypatch, tmp_
     path.write_bytes(b"1")
     old.write_bytes(bytes(uploads.LEAST + 1))
     assert files.size() == 2 * uploads.LEAST + 1
+    files.listed = [{str(old), str(path), str(files.folder / "gone")}]
     files.remove_old()
     assert old.exists()
+    assert files.listed == [{str(old), str(path)}]
     monkeypatch.setattr(uploads, "MAX_FOLDER", uploads.MAX_ARCHIVE + 2 * uploads.LEAST)
     with pytest.raises(OfhkitError, match="holds as many files as it can"):
         files.new_archive("restored.zip")
@@ -210,6 +212,7 @@ def test_old_files_are_removed_and_a_full_folder_takes_no_more(monkeypatch, tmp_
         os.utime(place, (0, 0))
     files.remove_old()
     assert files.size() == 0
+    assert files.listed == [set()]
     assert files.archives.exists()
 
 

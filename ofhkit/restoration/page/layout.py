@@ -129,7 +129,7 @@ def build(methods: Sequence[Method], uploads: Uploads, concurrency: int = 2) -> 
     show(start_with, keep=False)  # loads every network before the first visitor comes
     first = show(start_with, keep=False)
     private = dict(api_visibility="private", concurrency_id="networks", concurrency_limit=concurrency)
-    with gr.Blocks(title="ofhkit", analytics_enabled=False, delete_cache=(60, 600)) as page:
+    with gr.Blocks(title="ofhkit", analytics_enabled=False) as page:
         gr.HTML(_HEAD)
         opened = gr.State(None, time_to_live=3600)
         with gr.Tab("One face"), gr.Row():

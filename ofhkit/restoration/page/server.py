@@ -37,6 +37,7 @@ def application(methods: Sequence[Method], concurrency: int = 2) -> Guard:
 
     page = build(methods, uploads, concurrency)
     page.state_session_capacity = SESSIONS
+    uploads.listed = page.temp_file_sets
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=uploads.lifespan)
     app.add_route(UPLOAD, uploads.receive, methods=["POST"])  # before Gradio's own
     app.add_route(f"{ARCHIVE}/{{handle:path}}", uploads.send)

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,11 +37,14 @@ class Uploads:
 
     Attributes:
         folder: where they lie; temporary, removed when the server stops.
+        listed: sets in which Gradio notes the files it has taken; what was removed is struck out. Gradio's own clean-up
+            (``delete_cache``) walks them while requests add to them, and ends for good with the first collision.
     """
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="uploads-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name).resolve()
+        self.listed: Sequence[set[str]] = ()
         self.archives = self.folder / "archives"
         self.archives.mkdir()
 
@@ -142,6 +145,8 @@ class Uploads:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink()
+        for names in self.listed:
+            names.difference_update([name for name in tuple(names) if not os.path.exists(name)])
 
 
 def _inside(folder: Path, handle: object) -> Path | None:
